@@ -1,0 +1,92 @@
+//! The state of this node as one value: what `meridian get status` and the API show.
+
+use serde::Serialize;
+
+/// Everything an operator asks first.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    /// Publication number of this process.
+    pub sequence: u64,
+    /// Generation of the plan in force: equal on nodes that decide alike.
+    pub generation: u64,
+    /// Store revision the plan was made from.
+    pub revision: u64,
+    /// Milliseconds the last compile took.
+    pub compile_ms: f64,
+    /// Bytes the plan holds.
+    pub plan_bytes: usize,
+    /// Whether the newest sources are in force.
+    pub sources: SourcesStatus,
+    /// The model that scores regions, `name version`; `None`: distance alone.
+    pub model: Option<String>,
+    /// Whether the store answers.
+    pub store: StoreHealth,
+    /// Every region.
+    pub regions: Vec<RegionStatus>,
+    /// Every endpoint.
+    pub endpoints: Vec<EndpointStatus>,
+    /// Doubts about the configuration that do not stop it.
+    pub warnings: Vec<String>,
+}
+
+/// Whether the newest sources are in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum SourcesStatus {
+    /// Yes.
+    InForce,
+    /// No: they were refused and an older, good state serves.
+    Rejected {
+        /// `directory` or `store`.
+        origin: &'static str,
+        /// Every problem, with file, line, field and fix.
+        problems: String,
+    },
+}
+
+/// Whether the store answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum StoreHealth {
+    /// The watch is running.
+    Following,
+    /// It does not; the last good plan keeps serving.
+    Lost {
+        /// The store's last error.
+        cause: String,
+    },
+}
+
+/// One region at a glance.
+#[derive(Debug, Clone, Serialize)]
+pub struct RegionStatus {
+    /// Its id.
+    pub id: String,
+    /// Endpoints that take new clients.
+    pub serving: usize,
+    /// All its endpoints.
+    pub endpoints: usize,
+    /// True while an administrator drains it.
+    pub drained: bool,
+    /// Share of its clients it takes back at present, 0 to 1.
+    pub ramp: f64,
+    /// Requests a second over its capacity; `None` without a capacity.
+    pub utilization: Option<f64>,
+}
+
+/// One endpoint at a glance.
+#[derive(Debug, Clone, Serialize)]
+pub struct EndpointStatus {
+    /// Its id.
+    pub id: String,
+    /// Its region.
+    pub region: String,
+    /// Address and port.
+    pub address: String,
+    /// `serving`, `down`, `ejected` or `drained`.
+    pub state: &'static str,
+    /// Why, in words.
+    pub cause: String,
+    /// Seconds since the state last changed.
+    pub since_s: u64,
+}

@@ -1,0 +1,66 @@
+//! Tables that a room derives from each plan: routes, zones, listeners.
+//!
+//! A view is rebuilt off the data path after every publication. Between the two, at
+//! most the time one `derive` takes, readers of the view still decide by the plan the
+//! view was made from; the writer keeps that plan's health bits current meanwhile.
+
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Guard};
+use tokio_util::sync::CancellationToken;
+
+use crate::published::{PlanHandle, Published};
+
+/// A room's own table, always made from one whole plan.
+#[derive(Debug)]
+pub struct View<T> {
+    current: Arc<ArcSwap<T>>,
+}
+
+impl<T> Clone for View<T> {
+    fn clone(&self) -> Self {
+        Self { current: Arc::clone(&self.current) }
+    }
+}
+
+impl<T: Send + Sync + 'static> View<T> {
+    /// Derives the table from the plan in force and again from each later one, until `shutdown`.
+    ///
+    /// `derive` runs on a blocking thread and should keep the `Arc<Published>` it was given
+    /// beside the table, so that both are always of one plan. Call it inside a tokio runtime.
+    pub fn follow(
+        plan: &PlanHandle,
+        derive: impl Fn(Arc<Published>) -> T + Send + Sync + 'static,
+        shutdown: CancellationToken,
+    ) -> Self {
+        // Subscribed before the first load: a plan published in between is seen, not missed.
+        let mut sequence = plan.subscribe();
+        let current = Arc::new(ArcSwap::from_pointee(derive(plan.full())));
+        let view = Self { current: Arc::clone(&current) };
+        let (plan, derive) = (plan.clone(), Arc::new(derive));
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    () = shutdown.cancelled() => return,
+                    changed = sequence.changed() => if changed.is_err() { return },
+                }
+                let (derive, published) = (Arc::clone(&derive), plan.full());
+                match tokio::task::spawn_blocking(move || derive(published)).await {
+                    Ok(table) => current.store(Arc::new(table)),
+                    Err(error) => tracing::error!(%error, "a view could not be derived; the last one keeps serving"),
+                }
+            }
+        });
+        view
+    }
+
+    /// The table in force; hold it for one decision or one batch.
+    pub fn load(&self) -> Guard<Arc<T>> {
+        self.current.load()
+    }
+
+    /// The table in force, to be kept for as long as needed.
+    pub fn full(&self) -> Arc<T> {
+        self.current.load_full()
+    }
+}
