@@ -24,7 +24,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use table::Table;
 pub use watch::{CertWatcher, WatchError};
@@ -36,7 +37,7 @@ pub const PEM_BYTES_MAX: u64 = 1024 * 1024;
 pub const CERTIFICATES_MAX: usize = 10_000;
 
 /// One certificate chain and its key.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CertSource {
     /// PEM file with the chain, the server's own certificate first.
@@ -50,7 +51,7 @@ pub struct CertSource {
 }
 
 /// What a client gets that names no server, or one we have no certificate for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Unmatched {
     /// The first configured certificate: the client judges the name.
@@ -61,7 +62,7 @@ pub enum Unmatched {
 }
 
 /// The certificates of a listener.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CertConfig {
     /// Certificates in order of preference.

@@ -32,14 +32,11 @@ pub enum HeaderError {
     /// No CRLF within [`V1_BYTES_MAX`].
     #[error("PROXY v1 line does not end within {V1_BYTES_MAX} bytes")]
     V1TooLong,
-    /// A byte that no address, port or separator of a v1 line contains.
-    #[error("PROXY v1 line contains byte {byte:#04x}")]
-    V1Byte {
-        /// The first such byte.
-        byte: u8,
-    },
+    /// Rust's integer parser takes `+80`; the specification does not.
+    #[error("PROXY v1: a port has a sign")]
+    V1SignedPort,
     /// The line is not one of the specification's.
-    #[error("PROXY v1: {0}")]
+    #[error("PROXY v1: {}", .0.to_string().replace("\r\n", "CRLF"))]
     V1(#[source] v1::BinaryParseError),
     /// The announced length leads past [`V2_BYTES_MAX`].
     #[error("PROXY v2 header announces {bytes} bytes, more than {V2_BYTES_MAX}")]
@@ -85,21 +82,7 @@ fn parse_v1(input: &[u8]) -> Result<Parsed, HeaderError> {
     let addresses = if is_unknown(line) {
         None
     } else {
-        reject_stray_bytes(line)?;
-        match v1::Header::try_from(line)
-            .map_err(HeaderError::V1)?
-            .addresses
-        {
-            v1::Addresses::Tcp4(ip) => Some(Addresses {
-                source: SocketAddr::from((ip.source_address, ip.source_port)),
-                destination: SocketAddr::from((ip.destination_address, ip.destination_port)),
-            }),
-            v1::Addresses::Tcp6(ip) => Some(Addresses {
-                source: SocketAddr::from((ip.source_address, ip.source_port)),
-                destination: SocketAddr::from((ip.destination_address, ip.destination_port)),
-            }),
-            v1::Addresses::Unknown => None,
-        }
+        v1_addresses(line)?
     };
     Ok(Parsed::Complete {
         header: Header {
@@ -117,17 +100,22 @@ fn is_unknown(line: &[u8]) -> bool {
         .is_some_and(|rest| rest == b"\r\n" || (rest.starts_with(b" ") && rest.ends_with(b"\r\n")))
 }
 
-/// Rust's integer parser takes `+80`; the specification does not.
-fn reject_stray_bytes(line: &[u8]) -> Result<(), HeaderError> {
-    let allowed =
-        |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b' ' | b'.' | b':' | b'\r' | b'\n');
-    let fields = &line[V1_PREFIX.len()..];
-    // The family name ("TCP4") is judged by the parser.
-    let start = fields.iter().position(|byte| *byte == b' ').unwrap_or(0);
-    match fields[start..].iter().find(|byte| !allowed(byte)) {
-        Some(byte) => Err(HeaderError::V1Byte { byte: *byte }),
-        None => Ok(()),
+fn v1_addresses(line: &[u8]) -> Result<Option<Addresses>, HeaderError> {
+    let header = v1::Header::try_from(line).map_err(HeaderError::V1)?;
+    if line.contains(&b'+') {
+        return Err(HeaderError::V1SignedPort);
     }
+    Ok(match header.addresses {
+        v1::Addresses::Tcp4(ip) => Some(Addresses {
+            source: SocketAddr::from((ip.source_address, ip.source_port)),
+            destination: SocketAddr::from((ip.destination_address, ip.destination_port)),
+        }),
+        v1::Addresses::Tcp6(ip) => Some(Addresses {
+            source: SocketAddr::from((ip.source_address, ip.source_port)),
+            destination: SocketAddr::from((ip.destination_address, ip.destination_port)),
+        }),
+        v1::Addresses::Unknown => None,
+    })
 }
 
 fn parse_v2(input: &[u8]) -> Result<Parsed, HeaderError> {
