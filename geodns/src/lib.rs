@@ -1,1 +1,4 @@
-//! meridian-geodns.
+//! DNS questions → plan → answers.
+
+pub mod wire;
+pub mod zone;

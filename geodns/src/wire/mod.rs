@@ -1,0 +1,170 @@
+//! The DNS wire format as this server needs it on the packet path: a query read in place, a
+//! response written straight into the caller's buffer.
+//!
+//! hickory-proto encodes record data when a zone is built and decodes our packets in the tests; it
+//! is not used per packet because it allocates for every name and message. What is here is only
+//! what an authoritative server must read (header, one question, OPT, client subnet) and write.
+//!
+//! Limits: one question per message, [`ADDITIONALS_MAX`] additional records in a query, names up to
+//! [`NAME_BYTES_MAX`] bytes.
+
+mod ecs;
+mod name;
+mod query;
+mod write;
+
+pub use ecs::{ClientSubnet, EcsError, FAMILY_IPV4, FAMILY_IPV6, FAMILY_NONE};
+pub use name::{LowerName, NameError, label_count, parent_of};
+pub use query::{ADDITIONALS_MAX, Edns, Header, OPT_RECORD_BYTES, Query, Question, Rejection};
+pub use write::{
+    Authority, ExtendedError, Full, OptReply, Owner, RECORD_HEAD_BYTES, ResponseWriter, Section,
+    TargetAt,
+};
+
+/// Bytes of a message header (RFC 1035 §4.1.1).
+pub const HEADER_BYTES: usize = 12;
+/// Longest name on the wire, root byte included (RFC 1035 §2.3.4).
+pub const NAME_BYTES_MAX: usize = 255;
+/// Largest UDP response for a client without EDNS (RFC 1035 §4.2.1).
+pub const PLAIN_UDP_BYTES_MAX: usize = 512;
+/// Largest message over TCP: the length prefix has 16 bits (RFC 1035 §4.2.2).
+pub const TCP_BYTES_MAX: usize = 65_535;
+
+/// A record or question type. A number, not an enum: an unknown type is answered like a known one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RType(pub u16);
+
+impl RType {
+    /// IPv4 address (RFC 1035).
+    pub const A: Self = Self(1);
+    /// Name server (RFC 1035).
+    pub const NS: Self = Self(2);
+    /// Canonical name (RFC 1035).
+    pub const CNAME: Self = Self(5);
+    /// Start of authority (RFC 1035).
+    pub const SOA: Self = Self(6);
+    /// Mail exchange (RFC 1035).
+    pub const MX: Self = Self(15);
+    /// Text (RFC 1035).
+    pub const TXT: Self = Self(16);
+    /// IPv6 address (RFC 3596).
+    pub const AAAA: Self = Self(28);
+    /// EDNS pseudo-record (RFC 6891).
+    pub const OPT: Self = Self(41);
+    /// Delegation signer: the one type the parent side of a cut answers (RFC 4035 §3.1.4.1).
+    pub const DS: Self = Self(43);
+    /// Key agreement, a meta type (RFC 2930).
+    pub const TKEY: Self = Self(249);
+    /// Transaction signature, a meta type (RFC 8945).
+    pub const TSIG: Self = Self(250);
+    /// Incremental transfer (RFC 1995).
+    pub const IXFR: Self = Self(251);
+    /// Full transfer (RFC 5936).
+    pub const AXFR: Self = Self(252);
+    /// Obsolete mailbox question (RFC 1035).
+    pub const MAILB: Self = Self(253);
+    /// Obsolete mail agent question (RFC 1035).
+    pub const MAILA: Self = Self(254);
+    /// Any type, answered minimally (RFC 8482).
+    pub const ANY: Self = Self(255);
+}
+
+/// A record or question class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Class(pub u16);
+
+impl Class {
+    /// The Internet, the only class served.
+    pub const IN: Self = Self(1);
+}
+
+/// The operation a message asks for (RFC 1035 §4.1.1); only queries are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opcode(pub u8);
+
+impl Opcode {
+    /// A standard query.
+    pub const QUERY: Self = Self(0);
+}
+
+/// A response code this server sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u16)]
+pub enum Rcode {
+    /// The name exists; the answer section may still be empty (NODATA).
+    NoError = 0,
+    /// The query could be read in part only.
+    FormErr = 1,
+    /// A steered name for which nothing may be answered now.
+    ServFail = 2,
+    /// The name does not exist.
+    NxDomain = 3,
+    /// An operation we do not have.
+    NotImp = 4,
+    /// A name, class or transfer we do not serve.
+    Refused = 5,
+    /// An EDNS version above 0 (RFC 6891 §6.1.3).
+    BadVers = 16,
+}
+
+impl Rcode {
+    /// Every code, in the order of [`Rcode::index`].
+    pub const ALL: [Self; 7] = [
+        Self::NoError,
+        Self::FormErr,
+        Self::ServFail,
+        Self::NxDomain,
+        Self::NotImp,
+        Self::Refused,
+        Self::BadVers,
+    ];
+
+    /// Position in [`Rcode::ALL`]: what arrays of counters are indexed by.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        match self {
+            Self::NoError => 0,
+            Self::FormErr => 1,
+            Self::ServFail => 2,
+            Self::NxDomain => 3,
+            Self::NotImp => 4,
+            Self::Refused => 5,
+            Self::BadVers => 6,
+        }
+    }
+
+    /// The mnemonic that dig prints and the metrics carry.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoError => "NOERROR",
+            Self::FormErr => "FORMERR",
+            Self::ServFail => "SERVFAIL",
+            Self::NxDomain => "NXDOMAIN",
+            Self::NotImp => "NOTIMP",
+            Self::Refused => "REFUSED",
+            Self::BadVers => "BADVERS",
+        }
+    }
+
+    /// The four bits that go into the header; the rest goes into OPT.
+    #[must_use]
+    pub const fn low_bits(self) -> u8 {
+        (self as u16 & 0x0f) as u8
+    }
+
+    /// The eight bits that go into OPT's extended code (RFC 6891 §6.1.3).
+    #[must_use]
+    pub const fn high_bits(self) -> u8 {
+        (self as u16 >> 4) as u8
+    }
+}
+
+/// Big-endian 16 bits at `at`, or `None` past the end.
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    let pair = bytes.get(at..at.checked_add(2)?)?;
+    Some(u16::from_be_bytes([pair[0], pair[1]]))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,272 @@
+//! Reading a query: header, the one question, OPT and its client subnet. Nothing is copied but the
+//! lowercased name.
+//!
+//! The outcome is a [`Query`] to answer or a [`Rejection`]: either an error to send, with as much
+//! of the query as could be read, or silence. Silence is kept for what may not be answered at all
+//! (responses, and packets shorter than a header): answering those lets two servers be played
+//! against each other.
+
+use super::{
+    Class, ClientSubnet, HEADER_BYTES, LowerName, Opcode, PLAIN_UDP_BYTES_MAX, RType, Rcode, ecs,
+    u16_at,
+};
+
+/// Additional records a query may carry; more is FORMERR, so that a packet cannot buy a long walk.
+pub const ADDITIONALS_MAX: u16 = 16;
+
+/// Bytes of an OPT record without options: root name, type, class, TTL, length.
+pub const OPT_RECORD_BYTES: usize = 11;
+
+/// The parts of a header that a response repeats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// The client's transaction id.
+    pub id: u16,
+    /// The operation asked for.
+    pub opcode: Opcode,
+    /// RD, mirrored into the response as RFC 1035 asks.
+    pub recursion_desired: bool,
+}
+
+/// The question of a query.
+#[derive(Clone, Debug)]
+pub struct Question<'a> {
+    /// The name, lowercased for lookups.
+    pub name: LowerName,
+    /// Name, type and class as they arrived: copied into the response, which keeps the client's
+    /// upper and lower case (draft-vixie-dnsext-dns0x20).
+    pub wire: &'a [u8],
+    /// The type asked for.
+    pub rtype: RType,
+    /// The class asked for.
+    pub class: Class,
+}
+
+/// The OPT record of a query (RFC 6891).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edns {
+    /// EDNS version; only 0 exists.
+    pub version: u8,
+    /// The largest UDP response the client takes, at least 512 bytes.
+    pub udp_bytes_max: usize,
+    /// DO, mirrored into the response (RFC 3225).
+    pub dnssec_ok: bool,
+    /// The client subnet, if it was sent.
+    pub subnet: Option<ClientSubnet>,
+}
+
+/// A query that could be read whole.
+#[derive(Clone, Debug)]
+pub struct Query<'a> {
+    /// What the response repeats of the header.
+    pub header: Header,
+    /// The one question.
+    pub question: Question<'a>,
+    /// EDNS, if the client speaks it.
+    pub edns: Option<Edns>,
+}
+
+/// A packet that is not a query to look up.
+#[derive(Clone, Debug)]
+pub enum Rejection<'a> {
+    /// Send nothing: not even a header, or a response.
+    Silence,
+    /// Send an error.
+    Error {
+        /// The code to send.
+        rcode: Rcode,
+        /// What the response repeats of the header.
+        header: Header,
+        /// The question, when it was read before the error.
+        question: Option<&'a [u8]>,
+        /// OPT, when it was read before the error; without it the error goes out plain.
+        edns: Option<Edns>,
+    },
+}
+
+impl<'a> Query<'a> {
+    /// Reads a packet.
+    ///
+    /// # Errors
+    /// [`Rejection`] says what to send instead of an answer.
+    pub fn read(packet: &'a [u8]) -> Result<Self, Rejection<'a>> {
+        let header = read_header(packet)?;
+        let fail = |rcode, question, edns| Rejection::Error {
+            rcode,
+            header,
+            question,
+            edns,
+        };
+        if header.opcode != Opcode::QUERY {
+            return Err(fail(Rcode::NotImp, None, None));
+        }
+        let count = |at| u16_at(packet, at).unwrap_or(0);
+        let (questions, answers, authorities, additionals) =
+            (count(4), count(6), count(8), count(10));
+        if questions != 1 || answers != 0 || additionals > ADDITIONALS_MAX {
+            return Err(fail(Rcode::FormErr, None, None));
+        }
+        let question = read_question(packet).ok_or_else(|| fail(Rcode::FormErr, None, None))?;
+        // An incremental transfer carries the client's SOA; it is refused later, not malformed.
+        let authorities_max = u16::from(question.rtype == RType::IXFR);
+        if authorities > authorities_max {
+            return Err(fail(Rcode::FormErr, Some(question.wire), None));
+        }
+        let mut records = Records {
+            packet,
+            at: HEADER_BYTES + question.wire.len(),
+        };
+        let edns = read_records(&mut records, authorities, additionals)
+            .map_err(|edns| fail(Rcode::FormErr, Some(question.wire), edns))?;
+        if let Some(edns) = edns
+            && edns.version != 0
+        {
+            return Err(fail(Rcode::BadVers, Some(question.wire), Some(edns)));
+        }
+        Ok(Self {
+            header,
+            question,
+            edns,
+        })
+    }
+}
+
+fn read_header(packet: &[u8]) -> Result<Header, Rejection<'_>> {
+    let Some(head) = packet.first_chunk::<HEADER_BYTES>() else {
+        return Err(Rejection::Silence);
+    };
+    if head[2] & 0x80 != 0 {
+        return Err(Rejection::Silence);
+    }
+    Ok(Header {
+        id: u16::from_be_bytes([head[0], head[1]]),
+        opcode: Opcode((head[2] >> 3) & 0x0f),
+        recursion_desired: head[2] & 0x01 != 0,
+    })
+}
+
+fn read_question(packet: &[u8]) -> Option<Question<'_>> {
+    let (name, end) = LowerName::read(packet, HEADER_BYTES).ok()?;
+    let rtype = RType(u16_at(packet, end)?);
+    let class = Class(u16_at(packet, end + 2)?);
+    Some(Question {
+        name,
+        wire: &packet[HEADER_BYTES..end + 4],
+        rtype,
+        class,
+    })
+}
+
+/// Reads everything behind the question. The error carries OPT if it was understood before the
+/// fault, so that the FORMERR can go out with EDNS.
+fn read_records(
+    records: &mut Records<'_>,
+    authorities: u16,
+    additionals: u16,
+) -> Result<Option<Edns>, Option<Edns>> {
+    let mut edns = None;
+    for _ in 0..authorities {
+        records.next().ok_or(edns)?;
+    }
+    for _ in 0..additionals {
+        let record = records.next().ok_or(edns)?;
+        if record.rtype != RType::OPT {
+            continue;
+        }
+        if edns.is_some() || !record.owner_is_root {
+            return Err(edns);
+        }
+        let mut read = record.edns();
+        // Options of a version we do not know are not ours to judge (RFC 6891 §6.1.3).
+        let options = if read.version == 0 {
+            read_options(record.data)
+        } else {
+            Ok(None)
+        };
+        read.subnet = options.map_err(|()| Some(read))?;
+        edns = Some(read);
+    }
+    if records.at == records.packet.len() {
+        Ok(edns)
+    } else {
+        Err(edns)
+    }
+}
+
+/// Walks OPT's options; unknown ones are skipped (RFC 6891 §6.1.2).
+fn read_options(mut data: &[u8]) -> Result<Option<ClientSubnet>, ()> {
+    let mut subnet = None;
+    while !data.is_empty() {
+        let code = u16_at(data, 0).ok_or(())?;
+        let length = usize::from(u16_at(data, 2).ok_or(())?);
+        let option = data.get(4..4 + length).ok_or(())?;
+        if code == ecs::OPTION_CODE
+            && subnet
+                .replace(ClientSubnet::read(option).map_err(|_| ())?)
+                .is_some()
+        {
+            return Err(());
+        }
+        data = &data[4 + length..];
+    }
+    Ok(subnet)
+}
+
+/// A record of a query, as much of it as is looked at.
+struct RawRecord<'a> {
+    owner_is_root: bool,
+    rtype: RType,
+    class: u16,
+    ttl: [u8; 4],
+    data: &'a [u8],
+}
+
+impl RawRecord<'_> {
+    /// OPT's fixed part: size in the class field, version and flags in the TTL (RFC 6891 §6.1.3).
+    fn edns(&self) -> Edns {
+        Edns {
+            version: self.ttl[1],
+            udp_bytes_max: usize::from(self.class).max(PLAIN_UDP_BYTES_MAX),
+            dnssec_ok: self.ttl[2] & 0x80 != 0,
+            subnet: None,
+        }
+    }
+}
+
+/// A cursor over the records behind the question.
+struct Records<'a> {
+    packet: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Records<'a> {
+    /// The next record, or `None` when the packet ends inside it.
+    fn next(&mut self) -> Option<RawRecord<'a>> {
+        let owner_is_root = *self.packet.get(self.at)? == 0;
+        let fixed = skip_name(self.packet, self.at)?;
+        let ttl = *self.packet.get(fixed + 4..)?.first_chunk::<4>()?;
+        let length = usize::from(u16_at(self.packet, fixed + 8)?);
+        let data = self.packet.get(fixed + 10..fixed + 10 + length)?;
+        let record = RawRecord {
+            owner_is_root,
+            rtype: RType(u16_at(self.packet, fixed)?),
+            class: u16_at(self.packet, fixed + 2)?,
+            ttl,
+            data,
+        };
+        self.at = fixed + 10 + length;
+        Some(record)
+    }
+}
+
+/// The offset behind a name that may end in a compression pointer; the pointer is not followed.
+fn skip_name(packet: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        match *packet.get(at)? {
+            0 => return Some(at + 1),
+            length @ 1..=0x3f => at += 1 + usize::from(length),
+            pointer if pointer & 0xc0 == 0xc0 => return Some(at + 2),
+            _ => return None,
+        }
+    }
+}

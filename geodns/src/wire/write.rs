@@ -1,0 +1,321 @@
+//! Writing a response into the caller's buffer, one whole record set at a time.
+//!
+//! Record sets arrive precompiled (see [`crate::zone::RrSet`]): each record starts with a two-byte
+//! compression pointer to the question, so the common answer is one copy. A set for another owner
+//! (the target of a CNAME, the zone's apex) is copied record by record with that pointer replaced;
+//! every such owner was written before as a suffix of some name, so a pointer always exists.
+//!
+//! Limits: a set that does not fit is left out whole and the response is marked truncated
+//! (RFC 2181 §9). Room for OPT is set aside first, because a truncated response needs it most.
+
+use std::net::IpAddr;
+
+use super::{ClientSubnet, HEADER_BYTES, Header, OPT_RECORD_BYTES, RType, Rcode};
+
+/// Bytes of a record before its data when the owner is a pointer.
+pub const RECORD_HEAD_BYTES: usize = 12;
+
+/// An owner name by the place in this message where it is spelled out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner(u16);
+
+impl Owner {
+    /// The name in the question.
+    pub const QUESTION: Self = Self(HEADER_BYTES as u16);
+
+    /// The ancestor of this name that starts `bytes` further on.
+    #[must_use]
+    pub fn ancestor(self, bytes: usize) -> Self {
+        // A name has at most 255 bytes, and zone building keeps every spelled-out name below the
+        // 14 bits of a pointer (`zone::NS_SET_BYTES_MAX`).
+        Self(self.0 + bytes as u16)
+    }
+
+    pub(crate) fn pointer(self) -> [u8; 2] {
+        (0xc000 | self.0).to_be_bytes()
+    }
+}
+
+/// Where in the message a record set landed, to point at names inside its data.
+#[derive(Clone, Copy, Debug)]
+pub struct TargetAt(usize);
+
+impl TargetAt {
+    /// The name spelled out `offset` bytes into the set's precompiled form.
+    #[must_use]
+    pub fn name(self, offset: usize) -> Owner {
+        Owner((self.0 + offset) as u16)
+    }
+}
+
+/// A section that records are added to; they must be filled in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    /// What was asked for.
+    Answer,
+    /// The SOA of a negative answer, the NS of a referral.
+    Authority,
+    /// Glue.
+    Additional,
+}
+
+/// A record set did not fit; the response is marked truncated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+/// An extended DNS error (RFC 8914).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExtendedError {
+    /// The INFO-CODE.
+    pub code: u16,
+    /// EXTRA-TEXT for whoever reads the packet; short, because it is sent to unverified sources.
+    pub text: &'static str,
+}
+
+const EDE_OPTION_CODE: u16 = 15;
+
+/// The OPT record of a response.
+#[derive(Clone, Copy, Debug)]
+pub struct OptReply {
+    /// The largest UDP message we receive.
+    pub udp_bytes_max: u16,
+    /// DO as the client sent it.
+    pub dnssec_ok: bool,
+    /// The client's subnet and the scope of our answer.
+    pub subnet: Option<(ClientSubnet, u8)>,
+    /// Why there is no answer.
+    pub error: Option<ExtendedError>,
+}
+
+impl OptReply {
+    /// Bytes to set aside: everything but the extended error, which is only sent without records.
+    fn reserved_bytes(&self) -> usize {
+        OPT_RECORD_BYTES + self.subnet.map_or(0, |(subnet, _)| subnet.reply_bytes())
+    }
+}
+
+/// What goes into the header when the response is complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authority {
+    /// AA: the answer is from our zone.
+    Ours,
+    /// A referral or an error: AA stays clear.
+    None,
+}
+
+/// A response being written.
+pub struct ResponseWriter<'b> {
+    out: &'b mut [u8],
+    len: usize,
+    /// Records end here; OPT may go on to `limit + reserved`.
+    limit: usize,
+    counts: [u16; 3],
+    header: Header,
+    truncated: bool,
+    opt: Option<OptReply>,
+}
+
+impl<'b> ResponseWriter<'b> {
+    /// Starts a response of at most `limit` bytes with the question copied as it came; `None` when
+    /// `out` cannot even hold that much.
+    pub fn start(
+        out: &'b mut [u8],
+        limit: usize,
+        header: Header,
+        question: Option<&[u8]>,
+        opt: Option<OptReply>,
+    ) -> Option<Self> {
+        let reserved = opt.map_or(0, |opt| opt.reserved_bytes());
+        let limit = limit.min(out.len()).checked_sub(reserved)?;
+        let question_bytes = question.map_or(0, <[u8]>::len);
+        let len = HEADER_BYTES + question_bytes;
+        if len > limit {
+            return None;
+        }
+        if let Some(question) = question {
+            out[HEADER_BYTES..len].copy_from_slice(question);
+        }
+        out[4..6].copy_from_slice(&u16::from(question.is_some()).to_be_bytes());
+        Some(Self {
+            out,
+            len,
+            limit,
+            counts: [0; 3],
+            header,
+            truncated: false,
+            opt,
+        })
+    }
+
+    /// Adds a precompiled record set of `count` records.
+    ///
+    /// # Errors
+    /// [`Full`] when it does not fit; nothing is written then.
+    pub fn rrset(
+        &mut self,
+        section: Section,
+        owner: Owner,
+        records: &[u8],
+        count: u16,
+    ) -> Result<TargetAt, Full> {
+        let at = self.claim(records.len())?;
+        let to = &mut self.out[at..at + records.len()];
+        to.copy_from_slice(records);
+        if owner != Owner::QUESTION {
+            set_owners(to, owner);
+        }
+        self.counts[section as usize] += count;
+        Ok(TargetAt(at))
+    }
+
+    /// Adds one record set of addresses to the answer section; all of one family.
+    ///
+    /// # Errors
+    /// [`Full`] when it does not fit; nothing is written then.
+    pub fn addresses(
+        &mut self,
+        owner: Owner,
+        ttl_seconds: u32,
+        addresses: impl ExactSizeIterator<Item = IpAddr> + Clone,
+    ) -> Result<(), Full> {
+        let bytes = addresses
+            .clone()
+            .map(|address| RECORD_HEAD_BYTES + address_bytes(address))
+            .sum();
+        let mut at = self.claim(bytes)?;
+        for address in addresses {
+            let (rtype, octets) = match address {
+                IpAddr::V4(_) => (RType::A, 4),
+                IpAddr::V6(_) => (RType::AAAA, 16),
+            };
+            let data = write_record_head(&mut self.out[at..], owner, rtype, ttl_seconds, octets);
+            match address {
+                IpAddr::V4(address) => data.copy_from_slice(&address.octets()),
+                IpAddr::V6(address) => data.copy_from_slice(&address.octets()),
+            }
+            at += RECORD_HEAD_BYTES + octets;
+            self.counts[Section::Answer as usize] += 1;
+        }
+        Ok(())
+    }
+
+    /// Room for `bytes` more, or the truncation mark.
+    fn claim(&mut self, bytes: usize) -> Result<usize, Full> {
+        let at = self.len;
+        if bytes > self.limit - at {
+            self.truncated = true;
+            return Err(Full);
+        }
+        self.len += bytes;
+        Ok(at)
+    }
+
+    /// Whether a record set was left out.
+    #[must_use]
+    pub fn is_truncated(&self) -> bool {
+        self.truncated
+    }
+
+    /// The scope of the answer for the client subnet option, when one is answered.
+    pub fn set_scope(&mut self, scope: u8) {
+        if let Some(OptReply {
+            subnet: Some((_, to)),
+            ..
+        }) = &mut self.opt
+        {
+            *to = scope;
+        }
+    }
+
+    /// The reason to send beside an error code, when the client speaks EDNS.
+    pub fn set_error(&mut self, error: ExtendedError) {
+        if let Some(opt) = &mut self.opt {
+            opt.error = Some(error);
+        }
+    }
+
+    /// Writes OPT and the header; returns the length of the message.
+    #[must_use]
+    pub fn finish(mut self, rcode: Rcode, authority: Authority) -> usize {
+        if let Some(opt) = self.opt {
+            self.write_opt(opt, rcode);
+        }
+        let head = &mut self.out[..HEADER_BYTES];
+        head[0..2].copy_from_slice(&self.header.id.to_be_bytes());
+        // QR, opcode, AA, TC, RD; RA, Z, AD and CD stay clear (RFC 4035 §3.1.6 for the last two).
+        head[2] = 0x80
+            | (self.header.opcode.0 << 3)
+            | (u8::from(authority == Authority::Ours) << 2)
+            | (u8::from(self.truncated) << 1)
+            | u8::from(self.header.recursion_desired);
+        head[3] = rcode.low_bits();
+        let additionals = self.counts[2] + u16::from(self.opt.is_some());
+        head[6..8].copy_from_slice(&self.counts[0].to_be_bytes());
+        head[8..10].copy_from_slice(&self.counts[1].to_be_bytes());
+        head[10..12].copy_from_slice(&additionals.to_be_bytes());
+        self.len
+    }
+
+    fn write_opt(&mut self, opt: OptReply, rcode: Rcode) {
+        let subnet_bytes = opt.subnet.map_or(0, |(subnet, _)| subnet.reply_bytes());
+        let to = &mut self.out[self.len..];
+        // The extended error was not set aside for; it is an explanation and may be left out.
+        let error = opt
+            .error
+            .filter(|error| OPT_RECORD_BYTES + subnet_bytes + 6 + error.text.len() <= to.len());
+        let options_bytes = subnet_bytes + error.map_or(0, |error| 6 + error.text.len());
+        to[0] = 0;
+        to[1..3].copy_from_slice(&RType::OPT.0.to_be_bytes());
+        to[3..5].copy_from_slice(&opt.udp_bytes_max.to_be_bytes());
+        to[5] = rcode.high_bits();
+        to[6] = 0;
+        to[7] = u8::from(opt.dnssec_ok) << 7;
+        to[8] = 0;
+        // At most 24 bytes of subnet and a short text.
+        to[9..11].copy_from_slice(&(options_bytes as u16).to_be_bytes());
+        if let Some((subnet, scope)) = opt.subnet {
+            subnet.write_reply(scope, &mut to[11..11 + subnet_bytes]);
+        }
+        if let Some(error) = error {
+            let to = &mut to[11 + subnet_bytes..11 + options_bytes];
+            to[0..2].copy_from_slice(&EDE_OPTION_CODE.to_be_bytes());
+            to[2..4].copy_from_slice(&((2 + error.text.len()) as u16).to_be_bytes());
+            to[4..6].copy_from_slice(&error.code.to_be_bytes());
+            to[6..].copy_from_slice(error.text.as_bytes());
+        }
+        self.len += OPT_RECORD_BYTES + options_bytes;
+    }
+}
+
+fn address_bytes(address: IpAddr) -> usize {
+    match address {
+        IpAddr::V4(_) => 4,
+        IpAddr::V6(_) => 16,
+    }
+}
+
+/// Writes pointer, type, class IN, TTL and length; returns the place of the data.
+fn write_record_head(
+    to: &mut [u8],
+    owner: Owner,
+    rtype: RType,
+    ttl_seconds: u32,
+    data_bytes: usize,
+) -> &mut [u8] {
+    to[0..2].copy_from_slice(&owner.pointer());
+    to[2..4].copy_from_slice(&rtype.0.to_be_bytes());
+    to[4..6].copy_from_slice(&[0, 1]);
+    to[6..10].copy_from_slice(&ttl_seconds.to_be_bytes());
+    // Addresses only: 4 or 16.
+    to[10..12].copy_from_slice(&(data_bytes as u16).to_be_bytes());
+    &mut to[RECORD_HEAD_BYTES..RECORD_HEAD_BYTES + data_bytes]
+}
+
+/// Points every record of a copied set at another owner.
+fn set_owners(mut records: &mut [u8], owner: Owner) {
+    while let Some(head) = records.first_chunk_mut::<RECORD_HEAD_BYTES>() {
+        head[..2].copy_from_slice(&owner.pointer());
+        let data_bytes = usize::from(u16::from_be_bytes([head[10], head[11]]));
+        records = &mut records[RECORD_HEAD_BYTES + data_bytes..];
+    }
+}
