@@ -1,0 +1,196 @@
+//! Running the YAML parser, translating its errors, and assuming the remedy of misspelt keys.
+
+use serde::de::DeserializeOwned;
+use serde_saphyr::options::MergeKeyPolicy;
+use serde_saphyr::{Error, Options};
+
+use super::problem::{Code, Problem, Problems};
+use super::scalar::Mistake;
+use super::source::{Source, Span};
+use super::{MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES, suggest};
+
+/// A value that was read, and the text it was read from.
+#[derive(Debug, Clone)]
+pub struct Parsed<T> {
+    /// The value.
+    pub value: T,
+    /// Its file, for the problems that validation finds.
+    pub source: Source,
+}
+
+/// Reads one file. `file` is what messages call it.
+pub fn parse<T: DeserializeOwned>(file: &str, text: &str) -> Result<Parsed<T>, Problems> {
+    let source = Source::new(file, text);
+    let (value, problems) = parse_source(&source);
+    match value {
+        Some(value) if problems.is_empty() => Ok(Parsed { value, source }),
+        _ => Err(problems),
+    }
+}
+
+/// Like [`parse`], but hands out what could be read beside the problems, so that validation can
+/// go on and find more. The value is there whenever every problem was one of [repair](self).
+pub(crate) fn parse_source<T: DeserializeOwned>(source: &Source) -> (Option<T>, Problems) {
+    let mut problems = Problems::new();
+    if source.text().len() > MAX_FILE_BYTES {
+        let mistake = Mistake::new(format!(
+            "the file has {} bytes; at most {MAX_FILE_BYTES} are read",
+            source.text().len()
+        ));
+        problems.report(source, Span::START, Code::TOO_LARGE, mistake);
+        return (None, problems);
+    }
+    let text = source.text().trim_start_matches('\u{feff}');
+    if is_empty_document(text) {
+        let mistake = Mistake::new("the file holds no YAML document");
+        problems.report(source, Span::START, Code::SYNTAX, mistake);
+        return (None, problems);
+    }
+    match serde_saphyr::from_str_with_options::<T>(source.text(), options()) {
+        Ok(value) => (Some(value), problems),
+        Err(error) => {
+            let (problem, _) = translate(source, &error);
+            problems.push(problem);
+            (None, problems)
+        }
+    }
+}
+
+/// Only comments and blank lines.
+fn is_empty_document(text: &str) -> bool {
+    text.lines()
+        .map(str::trim)
+        .all(|line| line.is_empty() || line.starts_with('#') || line == "---")
+}
+
+fn options() -> Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_depth: MAX_DEPTH,
+            flow_nesting_limit: MAX_DEPTH,
+            max_nodes: MAX_NODES,
+            max_events: MAX_NODES * 4,
+            max_documents: 1,
+            max_total_scalar_bytes: MAX_FILE_BYTES,
+        },
+        merge_keys: MergeKeyPolicy::Merge,
+        strict_booleans: true,
+        reject_unsupported_tags: true,
+    }
+}
+
+/// One of our problems from one of the parser's errors, and the correct key where the error is a
+/// misspelt one.
+fn translate(source: &Source, error: &Error) -> (Problem, Option<&'static str>) {
+    let error = original(error);
+    let mut repair = None;
+    let (code, mistake) = match error {
+        Error::SerdeUnknownField {
+            field, expected, ..
+        } => {
+            let found = suggest::closest(field, expected.iter().copied());
+            repair = found.and_then(|word| expected.iter().copied().find(|e| *e == word));
+            (Code::UNKNOWN_FIELD, unknown("field", field, expected))
+        }
+        Error::SerdeUnknownVariant {
+            variant, expected, ..
+        } => (Code::UNKNOWN_VARIANT, unknown("kind", variant, expected)),
+        Error::SerdeMissingField { field, .. } => (
+            Code::MISSING_FIELD,
+            Mistake::new(format!("the field `{field}` is missing")).help(format!("add `{field}:`")),
+        ),
+        Error::DuplicateMappingKey { key, .. } => (
+            Code::DUPLICATE_KEY,
+            match key {
+                Some(key) => Mistake::new(format!("the key `{key}` is given twice")),
+                None => Mistake::new("a key is given twice"),
+            }
+            .help("keep one of the two"),
+        ),
+        _ => other(error),
+    };
+    let span = error.location().map_or(Span::START, |location| {
+        let span = Span::from_location(location);
+        if span.line == 0 { Span::START } else { span }
+    });
+    let mut one = Problems::new();
+    one.report(source, span, code, mistake);
+    let problem = one.into_iter().next().expect("one was just reported");
+    (problem, repair)
+}
+
+/// Errors of shape and of syntax, in our words where ours are clearer.
+fn other(error: &Error) -> (Code, Mistake) {
+    match error {
+        Error::Unexpected { expected, .. } => (
+            Code::WRONG_SHAPE,
+            Mistake::new(format!("expected {}", plain(expected))),
+        ),
+        Error::SerdeInvalidType {
+            unexpected,
+            expected,
+            ..
+        } => (
+            Code::WRONG_SHAPE,
+            Mistake::new(format!("expected {}, found {unexpected}", plain(expected))),
+        ),
+        Error::NullIntoString { .. } => (
+            Code::WRONG_SHAPE,
+            Mistake::new("the value is missing: nothing or null stands here"),
+        ),
+        Error::MultipleDocuments { .. } => (
+            Code::SYNTAX,
+            Mistake::new("a file holds one YAML document").help("split it at `---`"),
+        ),
+        Error::Budget { breach, .. } => (
+            Code::TOO_LARGE,
+            Mistake::new(format!("the file exceeds a bound: {breach:?}")),
+        ),
+        Error::UnknownAnchor { .. } => (
+            Code::SYNTAX,
+            Mistake::new("this alias names an anchor that does not exist above it"),
+        ),
+        other => (
+            Code::SYNTAX,
+            Mistake::new(strip_location(
+                &other.render_with_formatter(&serde_saphyr::UserMessageFormatter),
+            )),
+        ),
+    }
+}
+
+/// The parser's names of shapes, in words of YAML.
+fn plain(expected: &str) -> String {
+    match expected {
+        "string scalar" => "a single value".to_owned(),
+        "sequence start" => "a list".to_owned(),
+        "mapping start" => "a map of keys and values".to_owned(),
+        other if other.starts_with("struct ") => "a map of keys and values".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+fn strip_location(message: &str) -> String {
+    message
+        .split(" at line ")
+        .next()
+        .unwrap_or(message)
+        .to_owned()
+}
+
+fn unknown(what: &str, word: &str, expected: &[&str]) -> Mistake {
+    let mistake = Mistake::new(format!("unknown {what} `{word}`"));
+    match suggest::closest(word, expected.iter().copied()) {
+        Some(found) => mistake.help(format!("did you mean `{found}`?")),
+        None if expected.is_empty() => mistake.help("nothing may stand here"),
+        None => mistake.help(format!("one of: {}", expected.join(", "))),
+    }
+}
+
+/// Without the wrappers that aliases and snippets put around errors.
+fn original(error: &Error) -> &Error {
+    match error {
+        Error::AliasError { error, .. } | Error::WithSnippet { error, .. } => original(error),
+        error => error,
+    }
+}
