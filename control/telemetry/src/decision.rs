@@ -22,17 +22,23 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use meridian_topology::{EndpointId, RegionId, ServiceId};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 pub use config::{DecisionLogConfig, ROWS_PER_FILE_MAX};
 pub use files::decision_files;
 pub use log::{DecisionLog, DecisionLogError, Offered};
 pub use schema::{FORMAT_VERSION, ReadError, read_decisions};
 
-/// Names one decision across logs, traces and `explain`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
+/// Names one decision across logs, traces and `explain`. In text and JSON it is 16 hexadecimal
+/// digits, because JSON readers round numbers beyond 2⁵³.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DecisionId(pub u64);
+
+impl Serialize for DecisionId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
 
 impl std::fmt::Display for DecisionId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

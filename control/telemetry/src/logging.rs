@@ -8,7 +8,9 @@ use std::io::IsTerminal;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 #[cfg(test)]
@@ -62,28 +64,32 @@ pub enum LogError {
     AlreadyStarted(#[from] TryInitError),
 }
 
-/// Installs the process's subscriber.
+/// Installs the process's subscriber. Libraries that use the `log` crate (pingora) are heard too.
 ///
 /// # Errors
 /// [`LogError`] for a bad filter or a second call.
 pub fn init(config: &LogConfig) -> Result<(), LogError> {
-    let colours = std::io::stderr().is_terminal();
-    match config.format {
-        LogFormat::Text => tracing_subscriber::fmt()
-            .with_env_filter(filter(config)?)
-            .with_writer(std::io::stderr)
-            .with_ansi(colours)
-            .finish()
-            .try_init()?,
-        LogFormat::Json => tracing_subscriber::fmt()
-            .json()
-            .flatten_event(true)
-            .with_env_filter(filter(config)?)
-            .with_writer(std::io::stderr)
-            .finish()
-            .try_init()?,
-    }
+    let ansi = std::io::stderr().is_terminal();
+    subscriber(config, ansi, std::io::stderr)?.try_init()?;
     Ok(())
+}
+
+/// A subscriber that writes wherever `writer` says; `init` and the tests share it.
+fn subscriber<W>(
+    config: &LogConfig,
+    ansi: bool,
+    writer: W,
+) -> Result<Box<dyn Subscriber + Send + Sync>, LogError>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter(config)?)
+        .with_writer(writer);
+    Ok(match config.format {
+        LogFormat::Text => Box::new(builder.with_ansi(ansi).finish()),
+        LogFormat::Json => Box::new(builder.json().flatten_event(true).finish()),
+    })
 }
 
 /// The parsed filter; configuration checks call it before anything starts.

@@ -155,6 +155,9 @@ pub enum ReadError {
     /// It is not an Arrow IPC file, or a broken one.
     #[error("not a readable Arrow file")]
     Arrow(#[from] ArrowError),
+    /// Its buffers contradict each other.
+    #[error("the Arrow file is damaged")]
+    Damaged,
     /// It is an Arrow file of another schema or version.
     #[error("not a decision file of format {FORMAT_VERSION}: {0}")]
     Schema(String),
@@ -170,12 +173,19 @@ pub enum ReadError {
     },
 }
 
-/// Reads every decision of one file.
+/// Reads every decision of one file. There is no checksum: a flipped bit in a number goes unseen.
 ///
 /// # Errors
 /// [`ReadError`]: a file of another schema is refused as a whole.
 pub fn read_decisions(path: impl AsRef<Path>) -> Result<Vec<Decision>, ReadError> {
-    let reader = FileReader::try_new(BufReader::new(File::open(path)?), None)?;
+    let file = File::open(path)?;
+    // The Arrow reader checks most of a file and panics at inconsistent buffer offsets. A damaged
+    // training file must not end the process; nothing of the reader survives the panic.
+    std::panic::catch_unwind(|| read_file(file)).unwrap_or(Err(ReadError::Damaged))
+}
+
+fn read_file(file: File) -> Result<Vec<Decision>, ReadError> {
+    let reader = FileReader::try_new(BufReader::new(file), None)?;
     check_schema(&reader.schema())?;
     let mut decisions = Vec::new();
     for batch in reader {
