@@ -37,10 +37,14 @@ const ROW_BYTES: usize = 48;
 /// In the tables, the lease of keys without one. Leases are numbered from 1.
 const NO_LEASE: i64 = 0;
 
+/// Revision, and index within its transaction.
+type HistoryKey = (u64, u32);
+/// Key, lease, and the value unless deleted.
+type HistoryRow<'a> = (&'a [u8], i64, Option<&'a [u8]>);
+
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const ENTRIES: TableDefinition<'_, &[u8], (u64, i64, &[u8])> = TableDefinition::new("entries");
-const HISTORY: TableDefinition<'_, (u64, u32), (&[u8], i64, Option<&[u8]>)> =
-    TableDefinition::new("history");
+const HISTORY: TableDefinition<'_, HistoryKey, HistoryRow<'_>> = TableDefinition::new("history");
 const LEASES: TableDefinition<'_, i64, u64> = TableDefinition::new("leases");
 const LEASED: TableDefinition<'_, (i64, &[u8]), ()> = TableDefinition::new("leased");
 
@@ -299,7 +303,7 @@ impl Changes {
 struct Tables<'txn> {
     meta: Table<'txn, &'static str, u64>,
     entries: Table<'txn, &'static [u8], (u64, i64, &'static [u8])>,
-    history: Table<'txn, (u64, u32), (&'static [u8], i64, Option<&'static [u8]>)>,
+    history: Table<'txn, HistoryKey, HistoryRow<'static>>,
     leases: Table<'txn, i64, u64>,
     leased: Table<'txn, (i64, &'static [u8]), ()>,
 }
