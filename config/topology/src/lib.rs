@@ -14,8 +14,10 @@ pub mod geo;
 pub mod ids;
 pub mod model;
 pub mod place;
+pub mod raw;
 mod topology;
 pub mod units;
+mod validate;
 mod words;
 
 #[doc(hidden)] // for the expansion of `words!`
@@ -34,3 +36,4 @@ pub use topology::Topology;
 pub use units::{
     BitsPerSecond, Millis, Ratio, RequestsPerSecond, Ttl, UsdPerGib, UsdPerMillionRequests, Weight,
 };
+pub use validate::NodeBlock;

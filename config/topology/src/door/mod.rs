@@ -28,6 +28,7 @@ mod source;
 pub mod suggest;
 
 pub use field::{Field, Spanned};
+pub(crate) use parser::parse_source;
 pub use parser::{Parsed, parse};
 pub use problem::{Code, Problem, Problems};
 pub use scalar::{Mistake, Scalar};

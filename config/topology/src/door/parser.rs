@@ -4,10 +4,10 @@ use serde::de::DeserializeOwned;
 use serde_saphyr::options::MergeKeyPolicy;
 use serde_saphyr::{Error, Options};
 
-use super::problem::{Code, Problem, Problems};
+use super::problem::{Code, Problems};
 use super::scalar::Mistake;
 use super::source::{Source, Span};
-use super::{MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES, suggest};
+use super::{MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES, MAX_REPAIRS, suggest};
 
 /// A value that was read, and the text it was read from.
 #[derive(Debug, Clone)]
@@ -19,9 +19,13 @@ pub struct Parsed<T> {
 }
 
 /// Reads one file. `file` is what messages call it.
+///
+/// # Errors
+/// The file's problems: never more than one of shape beside misspelt keys, see [`super`].
+/// Mistakes in scalars are not among them: a [`Field`](super::Field) keeps its own.
 pub fn parse<T: DeserializeOwned>(file: &str, text: &str) -> Result<Parsed<T>, Problems> {
-    let source = Source::new(file, text);
-    let (value, problems) = parse_source(&source);
+    let mut source = Source::new(file, text);
+    let (value, problems) = parse_source(&mut source);
     match value {
         Some(value) if problems.is_empty() => Ok(Parsed { value, source }),
         _ => Err(problems),
@@ -29,31 +33,49 @@ pub fn parse<T: DeserializeOwned>(file: &str, text: &str) -> Result<Parsed<T>, P
 }
 
 /// Like [`parse`], but hands out what could be read beside the problems, so that validation can
-/// go on and find more. The value is there whenever every problem was one of [repair](self).
-pub(crate) fn parse_source<T: DeserializeOwned>(source: &Source) -> (Option<T>, Problems) {
+/// go on and find more. The value is there when every problem was a key whose meaning could be
+/// assumed; the source then knows how to lead places back to the text as it was written.
+pub(crate) fn parse_source<T: DeserializeOwned>(source: &mut Source) -> (Option<T>, Problems) {
     let mut problems = Problems::new();
-    if source.text().len() > MAX_FILE_BYTES {
-        let mistake = Mistake::new(format!(
-            "the file has {} bytes; at most {MAX_FILE_BYTES} are read",
-            source.text().len()
-        ));
-        problems.report(source, Span::START, Code::TOO_LARGE, mistake);
+    if let Some(refusal) = refuse(source) {
+        problems.report(source, Span::START, refusal.0, refusal.1);
         return (None, problems);
     }
-    let text = source.text().trim_start_matches('\u{feff}');
-    if is_empty_document(text) {
-        let mistake = Mistake::new("the file holds no YAML document");
-        problems.report(source, Span::START, Code::SYNTAX, mistake);
-        return (None, problems);
-    }
-    match serde_saphyr::from_str_with_options::<T>(source.text(), options()) {
-        Ok(value) => (Some(value), problems),
-        Err(error) => {
-            let (problem, _) = translate(source, &error);
-            problems.push(problem);
-            (None, problems)
+    let mut text = source.text().to_owned();
+    loop {
+        let error = match serde_saphyr::from_str_with_options::<T>(&text, options()) {
+            Ok(value) => return (Some(value), problems),
+            Err(error) => error,
+        };
+        let (span, code, mistake, meant) = translate(&error);
+        problems.report(source, span, code, mistake);
+        let repaired = meant
+            .filter(|_| source.repairs() < MAX_REPAIRS)
+            .and_then(|(written, meant)| source.repair(&text, span, written, meant));
+        match repaired {
+            Some(repaired) => text = repaired,
+            None => return (None, problems),
         }
     }
+}
+
+/// What is refused before the parser sees it.
+fn refuse(source: &Source) -> Option<(Code, Mistake)> {
+    let text = source.text();
+    if text.len() > MAX_FILE_BYTES {
+        let mistake = Mistake::new(format!(
+            "the file has {} bytes; at most {MAX_FILE_BYTES} are read",
+            text.len()
+        ));
+        return Some((Code::TOO_LARGE, mistake));
+    }
+    if is_empty_document(text.trim_start_matches('\u{feff}')) {
+        return Some((
+            Code::SYNTAX,
+            Mistake::new("the file holds no YAML document"),
+        ));
+    }
+    None
 }
 
 /// Only comments and blank lines.
@@ -79,18 +101,21 @@ fn options() -> Options {
     }
 }
 
-/// One of our problems from one of the parser's errors, and the correct key where the error is a
-/// misspelt one.
-fn translate(source: &Source, error: &Error) -> (Problem, Option<&'static str>) {
+/// What one of the parser's errors says: place, code, sentence; for a misspelt key also the key
+/// as written and as meant.
+fn translate(error: &Error) -> (Span, Code, Mistake, Option<(&str, &'static str)>) {
     let error = original(error);
-    let mut repair = None;
+    let span = error.location().map(Span::from_location);
+    let span = span.filter(|span| span.line > 0).unwrap_or(Span::START);
     let (code, mistake) = match error {
         Error::SerdeUnknownField {
             field, expected, ..
         } => {
-            let found = suggest::closest(field, expected.iter().copied());
-            repair = found.and_then(|word| expected.iter().copied().find(|e| *e == word));
-            (Code::UNKNOWN_FIELD, unknown("field", field, expected))
+            let close = suggest::closest(field, expected.iter().copied());
+            let meant = close.and_then(|word| expected.iter().copied().find(|e| *e == word));
+            let mistake = unknown("field", field, expected);
+            let repair = meant.map(|meant| (field.as_str(), meant));
+            return (span, Code::UNKNOWN_FIELD, mistake, repair);
         }
         Error::SerdeUnknownVariant {
             variant, expected, ..
@@ -109,14 +134,7 @@ fn translate(source: &Source, error: &Error) -> (Problem, Option<&'static str>) 
         ),
         _ => other(error),
     };
-    let span = error.location().map_or(Span::START, |location| {
-        let span = Span::from_location(location);
-        if span.line == 0 { Span::START } else { span }
-    });
-    let mut one = Problems::new();
-    one.report(source, span, code, mistake);
-    let problem = one.into_iter().next().expect("one was just reported");
-    (problem, repair)
+    (span, code, mistake, None)
 }
 
 /// Errors of shape and of syntax, in our words where ours are clearer.

@@ -133,6 +133,7 @@ impl Problems {
             self.unlisted += 1;
             return;
         }
+        let span = source.as_written(span);
         self.list.push(Problem {
             source: source.clone(),
             span,
@@ -156,6 +157,7 @@ impl Problems {
         self.report(at.0, at.1, code, mistake);
         if let Some(problem) = self.list.get_mut(before) {
             let (source, span, word) = related;
+            let span = source.as_written(span);
             problem.related = Some(Box::new((source.clone(), span, word.to_owned())));
         }
     }
@@ -207,14 +209,6 @@ impl Problems {
             (a.file(), key(a), &a.message).cmp(&(b.file(), key(b), &b.message))
         });
         self.list.dedup();
-    }
-
-    pub(super) fn push(&mut self, problem: Problem) {
-        if self.list.len() < MAX_PROBLEMS {
-            self.list.push(problem);
-        } else {
-            self.unlisted += 1;
-        }
     }
 
     /// How many did not fit into the list.

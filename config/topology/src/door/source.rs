@@ -28,6 +28,19 @@ impl SourceFile {
 pub struct Source {
     pub(super) name: Arc<str>,
     pub(super) text: Arc<str>,
+    /// Keys that were assumed to be something else, in the order of their places.
+    repairs: Vec<Repair>,
+}
+
+/// A key that the parser was given in other words than it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Repair {
+    /// First byte of the key in the text as parsed.
+    offset: usize,
+    /// Bytes of the key as written.
+    written: usize,
+    /// Bytes of the key as parsed.
+    parsed: usize,
 }
 
 impl Source {
@@ -37,6 +50,7 @@ impl Source {
         Self {
             name: Arc::from(name),
             text: Arc::from(text),
+            repairs: Vec::new(),
         }
     }
 
@@ -50,6 +64,71 @@ impl Source {
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// How many keys were assumed to be something else.
+    pub(super) fn repairs(&self) -> usize {
+        self.repairs.len()
+    }
+
+    /// The text to parse once a key is assumed to be another one, if the key stands where the
+    /// span says. Places in the new text lead back through [`Self::as_written`].
+    pub(super) fn repair(
+        &mut self,
+        parsed: &str,
+        span: Span,
+        written: &str,
+        meant: &str,
+    ) -> Option<String> {
+        let rest = parsed.get(span.offset..)?;
+        // A quoted key begins one byte later.
+        let quote = usize::from(rest.starts_with(['"', '\'']));
+        if !rest.get(quote..)?.starts_with(written) {
+            return None;
+        }
+        let start = span.offset + quote;
+        let text = [
+            parsed.get(..start)?,
+            meant,
+            parsed.get(start + written.len()..)?,
+        ]
+        .concat();
+        for later in self.repairs.iter_mut().filter(|r| r.offset > start) {
+            later.offset = later.offset + meant.len() - written.len();
+        }
+        let at = self.repairs.partition_point(|r| r.offset < start);
+        let repair = Repair {
+            offset: start,
+            written: written.len(),
+            parsed: meant.len(),
+        };
+        self.repairs.insert(at, repair);
+        Some(text)
+    }
+
+    /// The place in the text as it was written, of a place in the text as it was parsed.
+    pub(super) fn as_written(&self, span: Span) -> Span {
+        if self.repairs.is_empty() || span.line == 0 {
+            return span;
+        }
+        let start = self.offset_as_written(span.offset);
+        let end = self.offset_as_written(span.offset + span.len);
+        Span::of(&self.text, start, end.saturating_sub(start))
+    }
+
+    fn offset_as_written(&self, offset: usize) -> usize {
+        let mut shifted = offset;
+        for repair in self.repairs.iter().take_while(|r| r.offset < offset) {
+            let past = (offset - repair.offset).min(repair.parsed);
+            // Inside of a repaired key every place is its beginning; behind it the lengths differ.
+            let kept = if past == repair.parsed {
+                repair.written
+            } else {
+                0
+            };
+            shifted = shifted + kept - past;
+        }
+        shifted
     }
 }
 

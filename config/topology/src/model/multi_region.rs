@@ -80,7 +80,7 @@ pub struct Network {
     pub sriov: Switch,
     /// What one node may send.
     pub bandwidth_limit: Option<BitsPerSecond>,
-    /// The processing delay that a node may add.
+    /// The round trip to other replicas that writers count on.
     pub latency_target: Option<Millis>,
 }
 

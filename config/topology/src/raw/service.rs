@@ -1,0 +1,174 @@
+//! Services.
+
+use std::net::{IpAddr, SocketAddr};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::RawCheck;
+use crate::door::{Field, Spanned};
+use crate::ids::{PolicyId, RegionId, ServiceId};
+use crate::model::{
+    DnsName, Forwarded, HostPattern, Method, ProxyProtocolIn, ProxyProtocolOut, RetryOn,
+    VipProtocol,
+};
+use crate::units::{Millis, Ttl};
+
+/// What clients ask for, by a DNS name, an HTTP host, a port or a virtual address.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Service")]
+pub struct RawService {
+    /// Its name, unique among services.
+    pub id: Field<ServiceId>,
+    /// The policy that chooses its endpoints: the name of one in `policies/`.
+    pub policy: Field<PolicyId>,
+    /// Its names in DNS.
+    pub dns: Option<RawServiceDns>,
+    /// Its HTTP hosts and paths.
+    #[serde(default)]
+    pub http: Vec<Spanned<RawRoute>>,
+    /// Its TCP ports, passed through.
+    #[serde(default)]
+    pub tcp: Vec<RawTcpListener>,
+    /// Its UDP ports, passed through.
+    #[serde(default)]
+    pub udp: Vec<RawUdpListener>,
+    /// Its virtual addresses on the packet path.
+    #[serde(default)]
+    pub vips: Vec<RawVip>,
+    /// Checks of its endpoints; endpoints with checks of their own are not checked by these.
+    #[serde(default)]
+    pub health_checks: Vec<Spanned<RawCheck>>,
+}
+
+/// How a service appears in DNS.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "ServiceDns")]
+pub struct RawServiceDns {
+    /// Its names. Each lies inside one of `dns_zones`.
+    pub names: Vec<Field<DnsName>>,
+    /// How long answers may be cached: failover through DNS takes as long. Default 30s.
+    pub ttl: Option<Field<Ttl>>,
+    /// What answers hold. Default `addresses: { at_most: 1 }`.
+    pub answer: Option<RawAnswer>,
+}
+
+/// What answers hold.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "Answer")]
+pub enum RawAnswer {
+    /// The addresses of the endpoints picked.
+    Addresses(RawAddresses),
+    /// The name of the region picked.
+    Cname(Vec<RawCnameTarget>),
+}
+
+/// The addresses of the endpoints picked.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Addresses")]
+pub struct RawAddresses {
+    /// How many addresses one answer holds at most, 1 to 8. Default 1.
+    pub at_most: Option<Field<u8>>,
+}
+
+/// The name that stands for a region.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "CnameTarget")]
+pub struct RawCnameTarget {
+    /// The region.
+    pub region: Field<RegionId>,
+    /// Its name.
+    pub name: Field<DnsName>,
+}
+
+/// An HTTP route. The most specific host wins, then the longest path.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "HttpRoute")]
+pub struct RawRoute {
+    /// Its hosts: `shop.example.com`, `*.example.com` or `*`.
+    pub hosts: Vec<Field<HostPattern>>,
+    /// Its paths: those that begin with this. Default `/`.
+    pub path_prefix: Option<Field<String>>,
+    /// Its methods. Default all.
+    #[serde(default)]
+    pub methods: Vec<Field<Method>>,
+    /// How long each part of an exchange may take.
+    pub timeouts: Option<RawTimeouts>,
+    /// When and how often a request is tried on another endpoint.
+    pub retries: Option<RawRetries>,
+    /// What is done with forwarded headers. Default `append`.
+    pub forwarded: Option<Field<Forwarded>>,
+}
+
+/// How long each part of an exchange may take.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Timeouts")]
+pub struct RawTimeouts {
+    /// Until the upstream connection stands. Default 500ms.
+    pub connect: Option<Field<Millis>>,
+    /// Until the first byte of the response. Default 10s.
+    pub first_byte: Option<Field<Millis>>,
+    /// Until the exchange is over, retries included. Default 60s.
+    pub total: Option<Field<Millis>>,
+}
+
+/// When and how often a request is tried on another endpoint.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Retries")]
+pub struct RawRetries {
+    /// Further attempts after the first, 0 to 5. Default 2.
+    pub attempts: Option<Field<u8>>,
+    /// What is retried. Default `[connect_failure, reset, gateway]`.
+    pub on: Option<Vec<Field<RetryOn>>>,
+}
+
+/// A TCP port that is passed through.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "TcpListener")]
+pub struct RawTcpListener {
+    /// Where it listens: address and port.
+    pub listen: Field<SocketAddr>,
+    /// Whether clients send the PROXY protocol. Default `off`.
+    pub proxy_protocol_in: Option<Field<ProxyProtocolIn>>,
+    /// Whether endpoints are sent the PROXY protocol. Default `off`.
+    pub proxy_protocol_out: Option<Field<ProxyProtocolOut>>,
+    /// When a silent connection is closed. Default 5m.
+    pub idle_timeout: Option<Field<Millis>>,
+    /// Until the upstream connection stands. Default 500ms.
+    pub connect_timeout: Option<Field<Millis>>,
+}
+
+/// A UDP port that is passed through.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "UdpListener")]
+pub struct RawUdpListener {
+    /// Where it listens: address and port.
+    pub listen: Field<SocketAddr>,
+    /// When a silent session is forgotten. Default 30s.
+    pub idle_timeout: Option<Field<Millis>>,
+    /// How many sessions are kept at once. Default 65536.
+    pub max_sessions: Option<Field<u32>>,
+}
+
+/// An address that stands for a service on the packet path.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Vip")]
+pub struct RawVip {
+    /// The address.
+    pub address: Field<IpAddr>,
+    /// The port.
+    pub port: Field<u16>,
+    /// The protocol. Default `tcp`.
+    pub protocol: Option<Field<VipProtocol>>,
+}

@@ -1,0 +1,265 @@
+//! Listeners and virtual addresses, and what may not be claimed twice across services: sockets,
+//! virtual addresses, DNS names, and pairs of host and path.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use super::Checker;
+use crate::door::{Code, Mistake, Source, Span};
+use crate::model::{
+    ProxyProtocolIn, ProxyProtocolOut, RecordType, TcpListener, UdpListener, Vip, VipProtocol,
+};
+use crate::raw::{RawService, RawTcpListener, RawTopology, RawUdpListener, RawVip};
+
+/// The most sessions of one UDP listener: about a gigabyte of them.
+const MAX_SESSIONS: u32 = 4_194_304;
+
+impl Checker {
+    pub(super) fn tcp_listener(
+        &mut self,
+        source: &Source,
+        raw: &RawTcpListener,
+    ) -> Option<TcpListener> {
+        let listen = self.listen(source, &raw.listen);
+        let inward = self.or(source, raw.proxy_protocol_in.as_ref(), ProxyProtocolIn::Off);
+        let outward = self.or(
+            source,
+            raw.proxy_protocol_out.as_ref(),
+            ProxyProtocolOut::Off,
+        );
+        let idle = self.patience(
+            source,
+            raw.idle_timeout.as_ref(),
+            TcpListener::DEFAULT_IDLE_TIMEOUT,
+        );
+        let connect = self.patience(
+            source,
+            raw.connect_timeout.as_ref(),
+            TcpListener::DEFAULT_CONNECT_TIMEOUT,
+        );
+        Some(TcpListener {
+            listen: listen?,
+            proxy_protocol_in: inward?,
+            proxy_protocol_out: outward?,
+            idle_timeout: idle?,
+            connect_timeout: connect?,
+        })
+    }
+
+    pub(super) fn udp_listener(
+        &mut self,
+        source: &Source,
+        raw: &RawUdpListener,
+    ) -> Option<UdpListener> {
+        let listen = self.listen(source, &raw.listen);
+        let idle = self.patience(
+            source,
+            raw.idle_timeout.as_ref(),
+            UdpListener::DEFAULT_IDLE_TIMEOUT,
+        );
+        let max_sessions = self.bounded(
+            source,
+            raw.max_sessions.as_ref(),
+            UdpListener::DEFAULT_MAX_SESSIONS,
+            (1, MAX_SESSIONS),
+        );
+        Some(UdpListener {
+            listen: listen?,
+            idle_timeout: idle?,
+            max_sessions: max_sessions?,
+        })
+    }
+
+    fn listen(
+        &mut self,
+        source: &Source,
+        field: &crate::door::Field<SocketAddr>,
+    ) -> Option<SocketAddr> {
+        let listen = *self.field(source, field)?;
+        if listen.port() == 0 {
+            let mistake = Mistake::new("port 0 is no port that clients could find")
+                .help("choose a port from 1 to 65535");
+            self.wrong(source, field.span, Code::OUT_OF_RANGE, mistake);
+            return None;
+        }
+        Some(listen)
+    }
+
+    pub(super) fn vip(&mut self, source: &Source, raw: &RawVip) -> Option<Vip> {
+        let address = self.field(source, &raw.address).copied();
+        let port = self.port(source, &raw.port);
+        let protocol = self.or(source, raw.protocol.as_ref(), VipProtocol::Tcp);
+        Some(Vip {
+            address: address?,
+            port: port?,
+            protocol: protocol?,
+        })
+    }
+
+    /// What only shows when all services and zones are looked at together.
+    pub(super) fn across(&mut self, documents: &[(Source, RawTopology)]) {
+        let mut claims = Claims::default();
+        for (source, raw) in documents {
+            for service in &raw.services {
+                self.claim_listeners(&mut claims, source, service);
+                self.claim_names(&mut claims, source, service);
+                self.claim_routes(&mut claims, source, service);
+            }
+        }
+        for (source, raw) in documents {
+            for zone in &raw.dns_zones {
+                self.records_against_services(&claims, source, zone);
+            }
+        }
+    }
+
+    fn claim_listeners(&mut self, claims: &mut Claims, source: &Source, raw: &RawService) {
+        let tcp = raw.tcp.iter().map(|l| (VipProtocol::Tcp, &l.listen));
+        let udp = raw.udp.iter().map(|l| (VipProtocol::Udp, &l.listen));
+        for (protocol, field) in tcp.chain(udp) {
+            let Some(listen) = field.get() else { continue };
+            let place = (source.clone(), field.span);
+            if let Some((other, first)) = claims.listener(protocol, *listen) {
+                let message = if other == *listen {
+                    format!("two listeners share {protocol} {listen}")
+                } else {
+                    format!("{protocol} {listen} and {other} overlap: one is every address")
+                };
+                let mistake = Mistake::new(message).help("give one of them another port");
+                let at = (source, field.span);
+                self.taken(at, mistake, &first, "first used");
+            } else {
+                claims.listeners.push((protocol, *listen, place));
+            }
+        }
+        for vip in &raw.vips {
+            let (Some(address), Some(port)) = (vip.address.get(), vip.port.get()) else {
+                continue;
+            };
+            let protocol = vip.protocol.as_ref().and_then(|field| field.get().copied());
+            let key = (
+                protocol.unwrap_or(VipProtocol::Tcp),
+                SocketAddr::new(*address, *port),
+            );
+            let place = (source.clone(), vip.address.span);
+            if let Some(first) = claims.vips.get(&key).cloned() {
+                let mistake = Mistake::new(format!(
+                    "two services share the virtual address {} {}",
+                    key.0, key.1
+                ))
+                .help("a virtual address and port stand for one service");
+                self.taken((source, vip.address.span), mistake, &first, "first used");
+            } else {
+                claims.vips.insert(key, place);
+            }
+        }
+    }
+
+    fn claim_names(&mut self, claims: &mut Claims, source: &Source, raw: &RawService) {
+        for field in raw.dns.iter().flat_map(|dns| &dns.names) {
+            let Some(name) = field.get() else { continue };
+            if let Some(first) = claims.names.get(name.as_str()).cloned() {
+                let mistake = Mistake::new(format!("the name `{name}` is claimed twice"))
+                    .help("a DNS name belongs to one service");
+                self.taken((source, field.span), mistake, &first, "first claimed");
+            } else {
+                let place = (source.clone(), field.span);
+                claims.names.insert(name.as_str().to_owned(), place);
+            }
+        }
+    }
+
+    fn claim_routes(&mut self, claims: &mut Claims, source: &Source, raw: &RawService) {
+        for route in &raw.http {
+            let path = match &route.value.path_prefix {
+                Some(field) => match field.get() {
+                    Some(path) => path.clone(),
+                    None => continue,
+                },
+                None => "/".to_owned(),
+            };
+            let mut methods: Vec<_> = route
+                .value
+                .methods
+                .iter()
+                .filter_map(|field| field.get().copied())
+                .collect();
+            methods.sort();
+            for field in &route.value.hosts {
+                let Some(host) = field.get() else { continue };
+                let key = format!("{host}{path} {methods:?}");
+                if let Some(first) = claims.routes.get(&key).cloned() {
+                    let mistake = Mistake::new(format!("the route {host}{path} is given twice"))
+                        .help("a host, a path and its methods lead to one service");
+                    self.taken((source, field.span), mistake, &first, "first given");
+                } else {
+                    claims.routes.insert(key, (source.clone(), field.span));
+                }
+            }
+        }
+    }
+
+    /// A static record may not say what a service's name answers.
+    fn records_against_services(
+        &mut self,
+        claims: &Claims,
+        source: &Source,
+        zone: &crate::raw::RawZone,
+    ) {
+        let Some(origin) = zone.origin.get() else {
+            return;
+        };
+        for record in &zone.records {
+            let (Some(name), Some(rtype)) = (record.name.get(), record.rtype.get()) else {
+                continue;
+            };
+            let Ok(owner) = super::dns::owner(name, origin) else {
+                continue;
+            };
+            let answered = matches!(rtype, RecordType::A | RecordType::Aaaa | RecordType::Cname);
+            if let (true, Some(first)) = (answered, claims.names.get(owner.as_str())) {
+                let mistake = Mistake::new(format!(
+                    "`{owner}` is the name of a service, which answers {rtype} itself"
+                ))
+                .help("remove the record or the service's name");
+                self.taken((source, record.name.span), mistake, first, "claimed");
+            }
+        }
+    }
+
+    fn taken(&mut self, at: (&Source, Span), mistake: Mistake, first: &(Source, Span), word: &str) {
+        self.problems
+            .report_related(at, Code::CONFLICT, mistake, (&first.0, first.1, word));
+    }
+}
+
+type Place = (Source, Span);
+
+/// What is taken so far.
+#[derive(Default)]
+struct Claims {
+    listeners: Vec<(VipProtocol, SocketAddr, Place)>,
+    vips: BTreeMap<(VipProtocol, SocketAddr), Place>,
+    names: BTreeMap<String, Place>,
+    routes: BTreeMap<String, Place>,
+}
+
+impl Claims {
+    /// A listener that this one collides with: the same port on the same address, or on every
+    /// address of a family. `[::]` takes IPv4 too on a host with Linux' default settings.
+    fn listener(&self, protocol: VipProtocol, listen: SocketAddr) -> Option<(SocketAddr, Place)> {
+        self.listeners
+            .iter()
+            .filter(|(other, addr, _)| *other == protocol && addr.port() == listen.port())
+            .find(|(_, addr, _)| {
+                let same_family = addr.is_ipv4() == listen.is_ipv4();
+                let every = |a: &SocketAddr, b: &SocketAddr| {
+                    a.ip().is_unspecified() && (a.is_ipv6() || a.is_ipv4() == b.is_ipv4())
+                };
+                (same_family && addr.ip() == listen.ip())
+                    || every(addr, &listen)
+                    || every(&listen, addr)
+            })
+            .map(|(_, addr, place)| (*addr, place.clone()))
+    }
+}

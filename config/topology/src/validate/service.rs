@@ -1,0 +1,209 @@
+//! Services: names, routes and what each route promises.
+
+use super::Checker;
+use crate::door::{Code, Field, Mistake, Source, Span, Spanned};
+use crate::ids::RegionIdx;
+use crate::model::{
+    DnsAnswer, DnsName, Forwarded, HttpRoute, Retries, Service, ServiceDns, Timeouts,
+};
+use crate::raw::{
+    RawAnswer, RawCnameTarget, RawRetries, RawRoute, RawService, RawServiceDns, RawTimeouts,
+};
+use crate::units::Millis;
+
+/// The longest patience of a proxy: what takes longer is not a request.
+const MAX_TIMEOUT: Millis = Millis(3_600_000);
+
+impl Checker {
+    pub(super) fn service(&mut self, source: &Source, raw: &RawService) -> Option<Service> {
+        let id = self.field(source, &raw.id).cloned();
+        let policy = self.field(source, &raw.policy).cloned();
+        let dns = match &raw.dns {
+            Some(dns) => self.service_dns(source, dns, raw.id.span).map(Some),
+            None => Some(None),
+        };
+        let http = raw
+            .http
+            .iter()
+            .filter_map(|route| self.route(source, route))
+            .collect();
+        let tcp = raw
+            .tcp
+            .iter()
+            .filter_map(|listener| self.tcp_listener(source, listener))
+            .collect();
+        let udp = raw
+            .udp
+            .iter()
+            .filter_map(|listener| self.udp_listener(source, listener))
+            .collect();
+        let vips = raw
+            .vips
+            .iter()
+            .filter_map(|vip| self.vip(source, vip))
+            .collect();
+        let health_checks = self.health_checks(source, &raw.health_checks);
+        Some(Service {
+            id: id?,
+            policy: policy?,
+            dns: dns?,
+            http,
+            tcp,
+            udp,
+            vips,
+            health_checks,
+        })
+    }
+
+    fn service_dns(
+        &mut self,
+        source: &Source,
+        raw: &RawServiceDns,
+        owner: Span,
+    ) -> Option<ServiceDns> {
+        let mut names = Vec::with_capacity(raw.names.len());
+        for field in &raw.names {
+            let Some(name) = self.field(source, field).cloned() else {
+                continue;
+            };
+            self.inside_zone(source, &name, field.span);
+            names.push(name);
+        }
+        if raw.names.is_empty() {
+            let mistake = Mistake::new("`dns` names no name").help("list at least one in `names`");
+            self.wrong(source, owner, Code::MISSING_FIELD, mistake);
+        }
+        let ttl = self.or(source, raw.ttl.as_ref(), ServiceDns::DEFAULT_TTL);
+        let answer = self.answer(source, raw.answer.as_ref());
+        Some(ServiceDns {
+            names,
+            ttl: ttl?,
+            answer: answer?,
+        })
+    }
+
+    fn answer(&mut self, source: &Source, raw: Option<&RawAnswer>) -> Option<DnsAnswer> {
+        match raw {
+            None => Some(DnsAnswer::Addresses { at_most: 1 }),
+            Some(RawAnswer::Addresses(addresses)) => {
+                let bounds = (1, ServiceDns::MAX_ADDRESSES);
+                let at_most = self.bounded(source, addresses.at_most.as_ref(), 1, bounds)?;
+                Some(DnsAnswer::Addresses { at_most })
+            }
+            Some(RawAnswer::Cname(targets)) => {
+                let mut known: Vec<(RegionIdx, DnsName)> = Vec::with_capacity(targets.len());
+                for target in targets {
+                    let entry = self.cname_target(source, target, &known);
+                    known.extend(entry);
+                }
+                known.sort();
+                Some(DnsAnswer::Cname { targets: known })
+            }
+        }
+    }
+
+    fn cname_target(
+        &mut self,
+        source: &Source,
+        raw: &RawCnameTarget,
+        known: &[(RegionIdx, DnsName)],
+    ) -> Option<(RegionIdx, DnsName)> {
+        let region = self.region_ref(source, &raw.region);
+        let name = self.field(source, &raw.name).cloned();
+        let region = region?;
+        if known.iter().any(|(other, _)| *other == region) {
+            let mistake =
+                Mistake::new("this region has a name already").help("keep one of the two");
+            self.wrong(source, raw.region.span, Code::DUPLICATE_ID, mistake);
+            return None;
+        }
+        Some((region, name?))
+    }
+
+    fn route(&mut self, source: &Source, spanned: &Spanned<RawRoute>) -> Option<HttpRoute> {
+        let raw = &spanned.value;
+        let hosts = self.list(source, &raw.hosts);
+        if raw.hosts.is_empty() {
+            let mistake = Mistake::new("this route has no host").help("list one, or `*` for all");
+            self.wrong(source, spanned.span, Code::MISSING_FIELD, mistake);
+        }
+        let path_prefix = self.path(source, raw.path_prefix.as_ref());
+        let methods = self.set(source, &raw.methods);
+        let timeouts = match &raw.timeouts {
+            Some(timeouts) => self.timeouts(source, timeouts),
+            None => Some(Timeouts::default()),
+        };
+        let retries = match &raw.retries {
+            Some(retries) => self.retries(source, retries),
+            None => Some(Retries::default()),
+        };
+        let forwarded = self.or(source, raw.forwarded.as_ref(), Forwarded::default());
+        Some(HttpRoute {
+            hosts,
+            path_prefix: path_prefix?,
+            methods,
+            timeouts: timeouts?,
+            retries: retries?,
+            forwarded: forwarded?,
+        })
+    }
+
+    fn timeouts(&mut self, source: &Source, raw: &RawTimeouts) -> Option<Timeouts> {
+        let default = Timeouts::default();
+        let connect = self.patience(source, raw.connect.as_ref(), default.connect);
+        let first_byte = self.patience(source, raw.first_byte.as_ref(), default.first_byte);
+        let total = self.patience(source, raw.total.as_ref(), default.total);
+        let timeouts = Timeouts {
+            connect: connect?,
+            first_byte: first_byte?,
+            total: total?,
+        };
+        for (word, part, field) in [
+            ("connect", timeouts.connect, &raw.connect),
+            ("first_byte", timeouts.first_byte, &raw.first_byte),
+        ] {
+            if part > timeouts.total {
+                let span = field
+                    .as_ref()
+                    .or(raw.total.as_ref())
+                    .map(|field| field.span);
+                let mistake = Mistake::new(format!(
+                    "`{word}` ({part}) is longer than `total` ({})",
+                    timeouts.total
+                ))
+                .help("a part cannot outlast the whole");
+                self.wrong(
+                    source,
+                    span.unwrap_or(Span::UNKNOWN),
+                    Code::CONFLICT,
+                    mistake,
+                );
+            }
+        }
+        Some(timeouts)
+    }
+
+    /// A timeout of a data path.
+    pub(super) fn patience(
+        &mut self,
+        source: &Source,
+        field: Option<&Field<Millis>>,
+        default: Millis,
+    ) -> Option<Millis> {
+        self.bounded(source, field, default, (Millis(1), MAX_TIMEOUT))
+    }
+
+    fn retries(&mut self, source: &Source, raw: &RawRetries) -> Option<Retries> {
+        let default = Retries::default();
+        let bounds = (0, Retries::MAX_ATTEMPTS);
+        let attempts = self.bounded(source, raw.attempts.as_ref(), default.attempts, bounds);
+        let on = match &raw.on {
+            Some(reasons) => self.set(source, reasons),
+            None => default.on,
+        };
+        Some(Retries {
+            attempts: attempts?,
+            on,
+        })
+    }
+}
