@@ -146,7 +146,8 @@ pub struct Country {
     pub name: &'static str,
     /// Where it lies.
     pub continent: Continent,
-    /// Member of the European Union.
+    /// Member of the European Union, or one of its territories with a code of their own in which
+    /// its law applies (Åland, French Guiana and the like).
     pub eu: bool,
     /// Member of the European Economic Area (the EU, Iceland, Liechtenstein and Norway).
     pub eea: bool,

@@ -9,9 +9,6 @@ pub fn closest<'k>(text: &str, known: impl IntoIterator<Item = &'k str>) -> Opti
     let lower = text.to_lowercase();
     let mut best: Option<(f64, &'k str)> = None;
     for word in known {
-        if word == text {
-            continue;
-        }
         let likeness = likeness(&lower, word);
         // Strictly greater: of equals the first stays, so the answer does not depend on luck.
         if likeness >= LIKENESS_MIN && best.is_none_or(|(known, _)| likeness > known) {

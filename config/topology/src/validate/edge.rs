@@ -20,7 +20,7 @@ impl Checker {
         let id = self.field(source, &raw.id).cloned();
         let region = self.region_ref(source, &raw.region);
         let kind = self.field(source, &raw.kind).copied();
-        let zone: Option<Option<ZoneId>> = self.optional(source, raw.zone.as_ref());
+        let zone = self.node_zone(source, raw);
         let address = self.optional(source, raw.address.as_ref());
         let capabilities = self.set(source, &raw.capabilities);
         let interfaces = self.interfaces(source, &raw.interfaces);
@@ -35,6 +35,13 @@ impl Checker {
             interfaces,
             capacity: capacity?,
         })
+    }
+
+    fn node_zone(&mut self, source: &Source, raw: &RawEdgeNode) -> Option<Option<ZoneId>> {
+        let region = raw.region.get()?;
+        // An unknown region is reported already; its zones say nothing more.
+        let zones = self.names.zones.get(region)?.clone();
+        self.zone_ref(source, raw.zone.as_ref(), (region.as_str(), &zones))
     }
 
     fn interfaces(&mut self, source: &Source, raw: &[RawInterface]) -> Vec<Interface> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Checker;
 use crate::door::{Code, Field, Mistake, Source, Span};
-use crate::ids::{EndpointId, GroupId, NodeId, RegionId, ServiceId};
+use crate::ids::{EndpointId, GroupId, NodeId, RegionId, ServiceId, ZoneId};
 use crate::model::DnsName;
 use crate::raw::RawTopology;
 
@@ -17,6 +17,8 @@ pub(super) struct Names {
     pub(super) edge_nodes: Registry<NodeId>,
     pub(super) client_groups: Registry<GroupId>,
     pub(super) dns_zones: Registry<DnsName>,
+    /// The zones of each region.
+    pub(super) zones: BTreeMap<RegionId, Vec<ZoneId>>,
 }
 
 /// The names of one kind with the place of each. A name's position in the sorted order is its
@@ -72,6 +74,10 @@ impl Checker {
         for (source, raw) in documents {
             for region in &raw.regions {
                 self.name(&mut names.regions, source, "region", &region.id);
+                if let Some(id) = region.id.get() {
+                    let zones = region.zones.iter().filter_map(Field::get).cloned();
+                    names.zones.entry(id.clone()).or_default().extend(zones);
+                }
                 for endpoint in &region.endpoints {
                     self.name(&mut names.endpoints, source, "endpoint", &endpoint.id);
                 }

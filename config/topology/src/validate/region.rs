@@ -76,7 +76,8 @@ impl Checker {
         surroundings: &Surroundings<'_>,
     ) -> Option<Location> {
         let region = self.or(source, raw.region.as_ref(), surroundings.name.to_owned());
-        let zone = self.zone_ref(source, raw.zone.as_ref(), surroundings);
+        let own = (surroundings.name, surroundings.zones.as_slice());
+        let zone = self.zone_ref(source, raw.zone.as_ref(), own);
         let country = self.field(source, &raw.country).copied();
         let coordinates = self.coordinates(source, &raw.latitude, &raw.longitude);
         let provider = self.field(source, &raw.provider).cloned();
@@ -146,22 +147,22 @@ impl Checker {
         })
     }
 
-    /// A zone of the region at hand.
-    fn zone_ref(
+    /// A zone of a region, given by its name and zones.
+    pub(super) fn zone_ref(
         &mut self,
         source: &Source,
         field: Option<&Field<ZoneId>>,
-        surroundings: &Surroundings<'_>,
+        (region, zones): (&str, &[ZoneId]),
     ) -> Option<Option<ZoneId>> {
         let Some(field) = field else {
             return Some(None);
         };
         let zone = self.field(source, field)?;
-        if surroundings.zones.contains(zone) {
+        if zones.contains(zone) {
             return Some(Some(zone.clone()));
         }
-        let what = format!("zone of region `{}` called", surroundings.name);
-        let known = surroundings.zones.iter().map(ZoneId::as_str);
+        let what = format!("zone of region `{region}` called");
+        let known = zones.iter().map(ZoneId::as_str);
         self.unknown(source, field.span, (&what, zone.as_str()), known);
         None
     }
@@ -175,7 +176,8 @@ impl Checker {
         let id = self.field(source, &raw.id).cloned();
         let address = self.field(source, &raw.address).copied();
         let port = self.port(source, &raw.port);
-        let zone = self.zone_ref(source, raw.zone.as_ref(), surroundings);
+        let own = (surroundings.name, surroundings.zones.as_slice());
+        let zone = self.zone_ref(source, raw.zone.as_ref(), own);
         let weight = self.or(source, raw.weight.as_ref(), Weight::default());
         let capacity = self.optional(source, raw.capacity.as_ref());
         let cost = match &raw.cost {
