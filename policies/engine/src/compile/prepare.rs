@@ -1,0 +1,589 @@
+//! What a service's policy says before any single class is looked at.
+//!
+//! Which selectors apply differs from class to class, but only in a few ways: the set of those that
+//! do is a bit mask, and everything here is made once for each mask that occurs.
+
+use meridian_topology::model::{Cost, Region};
+use meridian_topology::{Place, ProviderId, RegionIdx, ServiceIdx};
+
+use super::context::{Context, baseline_ms};
+use super::routes::PoolInterner;
+use crate::class::ClientClass;
+use crate::plan::ring::points_of;
+use crate::policy::{Model, Policy, SLO_STEP, Selector, SelectorKind, Split, Wall, WhenNone};
+use crate::recorder::{Drop, Recorder, Stage};
+
+/// Score for each millisecond when a policy has no performance selector: as if it had the default.
+const DEFAULT_SCORE_PER_MS: f64 = 0.01;
+/// The rank of regions beyond their capacity: behind all others.
+pub(super) const FULL: u32 = u32::MAX;
+/// Bytes in a gibibyte, the unit of egress prices.
+const GIB: f64 = (1_u64 << 30) as f64;
+
+/// Which selectors apply to a class: `eligible` from bit 0, `score` behind them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Applied(pub u32);
+
+impl Applied {
+    /// Evaluates the conditions of all selectors.
+    pub fn to(policy: &Policy, class: &ClientClass) -> Self {
+        let conditions = policy.eligible.iter().map(|eligible| &eligible.when);
+        let conditions = conditions.chain(policy.score.iter().map(|selector| &selector.when));
+        let applied = conditions
+            .enumerate()
+            .filter(|(_, when)| when.applies(class));
+        Self(applied.fold(0, |mask, (at, _)| mask | 1 << at))
+    }
+
+    fn has(self, selector: usize) -> bool {
+        self.0 >> selector & 1 == 1
+    }
+}
+
+/// A region that may serve.
+#[derive(Clone, Debug)]
+pub(super) struct Candidate {
+    pub region: RegionIdx,
+    pub pool: u32,
+    /// Tier and priority: compared before the score.
+    pub rank: u32,
+    /// The part of the score that no class changes.
+    pub fixed: f64,
+    /// Whether the pool lived when this was compiled.
+    pub live: bool,
+    /// Its part when regions share by capacity or headroom, or its fixed share.
+    pub share: f64,
+}
+
+/// A criterion that depends on the class.
+#[derive(Clone, Debug)]
+pub(super) enum Term {
+    Performance {
+        weight: f64,
+        per_ms: f64,
+        bound: f32,
+        slo: Option<f32>,
+        model: Model,
+    },
+    Geographic {
+        weight: f64,
+        per_km: f64,
+    },
+}
+
+/// Everything that no single class changes; see the module's comment.
+pub(super) struct Prepared {
+    pub candidates: Vec<Candidate>,
+    pub terms: Vec<Term>,
+    pub all_live: bool,
+    /// How much worse than the best a region of the spread may be.
+    pub margin: f64,
+    /// How many candidates have a fixed share; they come first.
+    pub fixed_shares: usize,
+}
+
+/// What the walls that apply demand together.
+struct Walls<'p> {
+    labels: u64,
+    label_names: Vec<&'p str>,
+    within: Vec<&'p [Place]>,
+    forbid: Vec<&'p [ProviderId]>,
+}
+
+impl Prepared {
+    pub fn new(
+        context: &Context<'_>,
+        service: ServiceIdx,
+        policy: &Policy,
+        applied: Applied,
+        pools: &mut PoolInterner,
+        recorder: &mut impl Recorder,
+    ) -> Self {
+        let mut eligible = eligible(context, service, policy, applied, recorder);
+        record_health(context, policy, &eligible, recorder);
+        let room = room(context, policy, applied, &mut eligible, recorder);
+        recorder.stage(Stage::Score);
+        let capacities_known = eligible
+            .iter()
+            .all(|(region, members)| capacity(context, *region, members).is_some());
+        let mut candidates = Vec::with_capacity(eligible.len());
+        for ((region, members), full) in eligible.iter().zip(room) {
+            let fixed = fixed_score(context, policy, applied, *region, members, recorder);
+            let fixed_share = policy
+                .spread
+                .weights
+                .iter()
+                .find(|(id, _)| *id == context.regions()[region.index()].id);
+            let share = fixed_share.map_or_else(
+                || {
+                    share(
+                        context,
+                        policy.spread.split,
+                        *region,
+                        members,
+                        capacities_known,
+                    )
+                },
+                |(_, share)| f64::from(*share),
+            );
+            candidates.push(Candidate {
+                region: *region,
+                pool: pools.intern(*region, members),
+                rank: if full {
+                    FULL
+                } else {
+                    rank_of(context, policy, *region)
+                },
+                fixed,
+                live: is_live(context, policy, members),
+                share,
+            });
+        }
+        let fixed_shares = candidates
+            .iter()
+            .filter(|candidate| candidate.rank < FIXED_SHARE_END)
+            .count();
+        Self {
+            all_live: candidates.iter().all(|candidate| candidate.live),
+            candidates,
+            terms: terms(policy, applied),
+            margin: policy.spread.best_within.0 as f64 * score_per_ms(policy, applied),
+            fixed_shares: if policy.spread.weights.is_empty() {
+                0
+            } else {
+                fixed_shares
+            },
+        }
+    }
+}
+
+/// Ranks below this are regions with a fixed share, when a policy has any.
+const FIXED_SHARE_END: u32 = 1;
+
+fn walls<'p>(context: &Context<'_>, policy: &'p Policy, applied: Applied) -> Walls<'p> {
+    let mut walls = Walls {
+        labels: 0,
+        label_names: Vec::new(),
+        within: Vec::new(),
+        forbid: Vec::new(),
+    };
+    for (at, eligible) in policy.eligible.iter().enumerate() {
+        if !applied.has(at) {
+            continue;
+        }
+        match &eligible.wall {
+            Wall::Compliance { require, within } => {
+                for label in require {
+                    walls.labels |= context.label_bit(label);
+                    walls.label_names.push(label.as_str());
+                }
+                if !within.is_empty() {
+                    walls.within.push(within);
+                }
+            }
+            Wall::Provider { forbid, .. } => walls.forbid.push(forbid),
+        }
+    }
+    walls
+}
+
+/// The regions inside all walls, each with its endpoints that are.
+fn eligible(
+    context: &Context<'_>,
+    service: ServiceIdx,
+    policy: &Policy,
+    applied: Applied,
+    recorder: &mut impl Recorder,
+) -> Vec<(RegionIdx, Vec<u32>)> {
+    recorder.stage(Stage::Eligible);
+    let walls = walls(context, policy, applied);
+    let mut eligible = Vec::new();
+    for (at, region) in context.regions().iter().enumerate() {
+        let region_idx = RegionIdx(at as u16);
+        match behind_walls(
+            context,
+            &walls,
+            region,
+            context.serving(service, region_idx),
+        ) {
+            Ok(members) => {
+                recorder.keep(region_idx);
+                eligible.push((region_idx, members));
+            }
+            Err(reason) => recorder.drop(region_idx, reason),
+        }
+    }
+    eligible
+}
+
+fn behind_walls<'w>(
+    context: &Context<'_>,
+    walls: &'w Walls<'_>,
+    region: &Region,
+    serving: &[u32],
+) -> Result<Vec<u32>, Drop<'w>> {
+    if serving.is_empty() {
+        return Err(Drop::NotServed);
+    }
+    let provider = &region.location.provider;
+    if walls
+        .forbid
+        .iter()
+        .any(|forbidden| forbidden.contains(provider))
+    {
+        return Err(Drop::Forbidden);
+    }
+    if !walls
+        .within
+        .iter()
+        .all(|places| places.iter().any(|place| lies_in(region, place)))
+    {
+        return Err(Drop::Outside);
+    }
+    let has_labels = |endpoint: &&u32| {
+        context.endpoint_labels[**endpoint as usize] & walls.labels == walls.labels
+    };
+    let members: Vec<u32> = serving.iter().filter(has_labels).copied().collect();
+    if members.is_empty() {
+        Err(Drop::Labels(&walls.label_names))
+    } else {
+        Ok(members)
+    }
+}
+
+/// Whether a region lies in a place; it is in no network and no client group.
+fn lies_in(region: &Region, place: &Place) -> bool {
+    let at = ClientClass {
+        country: Some(region.location.country),
+        provider: Some(region.location.provider.clone()),
+        ..ClientClass::default()
+    };
+    at.is_in(place)
+}
+
+fn live_members(context: &Context<'_>, members: &[u32]) -> u32 {
+    members
+        .iter()
+        .filter(|member| context.available[**member as usize])
+        .count() as u32
+}
+
+/// Whether the living share (by weight, as the pick counts it) reaches the threshold.
+fn is_live(context: &Context<'_>, policy: &Policy, members: &[u32]) -> bool {
+    let endpoints = &context.world.topology.endpoints;
+    let points = |member: &u32| points_of(endpoints[*member as usize].weight.0);
+    let all: u32 = members.iter().map(points).sum();
+    let alive = members
+        .iter()
+        .filter(|member| context.available[**member as usize]);
+    let live: u32 = alive.map(points).sum();
+    live > 0 && f64::from(live) >= f64::from(all) * policy.failover.panic_threshold.get()
+}
+
+fn record_health(
+    context: &Context<'_>,
+    policy: &Policy,
+    eligible: &[(RegionIdx, Vec<u32>)],
+    recorder: &mut impl Recorder,
+) {
+    recorder.stage(Stage::Healthy);
+    for (region, members) in eligible {
+        if is_live(context, policy, members) {
+            recorder.keep(*region);
+            continue;
+        }
+        let id = &context.regions()[region.index()].id;
+        let by_topology = context.regions()[region.index()].drain.is_draining();
+        if by_topology || context.world.admin.drained_regions.contains(id) {
+            recorder.drop(*region, Drop::Drained);
+        } else {
+            let live = live_members(context, members);
+            recorder.drop(
+                *region,
+                Drop::Dead {
+                    live,
+                    of: members.len() as u32,
+                },
+            );
+        }
+    }
+}
+
+/// Whether each eligible region is full; full ones stay only as a last resort.
+fn room(
+    context: &Context<'_>,
+    policy: &Policy,
+    applied: Applied,
+    eligible: &mut Vec<(RegionIdx, Vec<u32>)>,
+    recorder: &mut impl Recorder,
+) -> Vec<bool> {
+    recorder.stage(Stage::Room);
+    let max = selectors(policy, applied)
+        .filter_map(|selector| match selector.kind {
+            SelectorKind::Capacity { max, .. } => Some(max.get()),
+            _ => None,
+        })
+        .fold(f64::INFINITY, f64::min);
+    let mut full = Vec::with_capacity(eligible.len());
+    eligible.retain(|(region, _)| {
+        let utilization = utilization(context, *region);
+        let is_full = utilization >= max;
+        if is_full {
+            recorder.drop(*region, Drop::Full { utilization, max });
+        } else {
+            recorder.keep(*region);
+        }
+        let stays = !is_full || policy.when_none == WhenNone::LastResort;
+        if stays {
+            full.push(is_full);
+        }
+        stays
+    });
+    full
+}
+
+fn utilization(context: &Context<'_>, region: RegionIdx) -> f64 {
+    let id = &context.regions()[region.index()].id;
+    let utilization = context
+        .world
+        .load
+        .utilization
+        .get(id)
+        .copied()
+        .unwrap_or(0.0);
+    // A world invented by a test or a broken reporter may hold NaN: count it as idle.
+    if utilization.is_finite() {
+        utilization.max(0.0)
+    } else {
+        0.0
+    }
+}
+
+fn selectors(policy: &Policy, applied: Applied) -> impl Iterator<Item = &Selector> {
+    let first = policy.eligible.len();
+    let all = policy.score.iter().enumerate();
+    all.filter(move |(at, _)| applied.has(first + at))
+        .map(|(_, selector)| selector)
+}
+
+/// The part of a region's score that no class changes.
+fn fixed_score(
+    context: &Context<'_>,
+    policy: &Policy,
+    applied: Applied,
+    region_idx: RegionIdx,
+    members: &[u32],
+    recorder: &mut impl Recorder,
+) -> f64 {
+    let region = &context.regions()[region_idx.index()];
+    let mut score = 0.0;
+    for (at, eligible) in policy.eligible.iter().enumerate() {
+        if let Wall::Provider { prefer, weight, .. } = &eligible.wall
+            && applied.has(at)
+            && !prefer.is_empty()
+        {
+            let position = prefer.iter().position(|p| *p == region.location.provider);
+            let penalty = position.map_or(1.0, |position| position as f64 / prefer.len() as f64);
+            recorder.score(region_idx, "provider", penalty, *weight, weight * penalty);
+            score += weight * penalty;
+        }
+    }
+    for selector in selectors(policy, applied) {
+        let (value, penalty) = match &selector.kind {
+            SelectorKind::Cost {
+                response_bytes,
+                scale,
+            } => {
+                let usd = usd_per_million(context, region, members, *response_bytes);
+                (usd, usd / scale.get())
+            }
+            SelectorKind::Capacity { target, max } => {
+                let value = utilization(context, region_idx);
+                let over = (value - target.get()) / (max.get() - target.get());
+                (value, over.clamp(0.0, 1.0))
+            }
+            SelectorKind::Daytime { from, to } => {
+                let longitude = region.location.coordinates.longitude();
+                let hour = context.world.time.solar_hour(longitude);
+                (hour, hours_outside(hour, *from, *to) / 12.0)
+            }
+            SelectorKind::Performance { .. } | SelectorKind::Geographic { .. } => continue,
+        };
+        let contribution = selector.weight * penalty;
+        recorder.score(
+            region_idx,
+            selector.kind.name(),
+            value,
+            selector.weight,
+            contribution,
+        );
+        score += contribution;
+    }
+    score
+}
+
+/// Hours from a solar hour to the nearer end of a window, 0 inside it.
+fn hours_outside(hour: f64, from: f64, to: f64) -> f64 {
+    let since_from = (hour - from).rem_euclid(24.0);
+    let window = (to - from).rem_euclid(24.0);
+    // Equal ends, as in 00:00 to 24:00, are the whole day.
+    if window == 0.0 || since_from <= window {
+        return 0.0;
+    }
+    (since_from - window).min(24.0 - since_from)
+}
+
+/// What a million requests cost at a pool: endpoints' own prices count by weight.
+fn usd_per_million(
+    context: &Context<'_>,
+    region: &Region,
+    members: &[u32],
+    response_bytes: u64,
+) -> f64 {
+    let gib = 1e6 * response_bytes as f64 / GIB;
+    let price = |cost: &Cost| cost.request.get() + cost.egress.get() * gib;
+    let of_region = price(&region.cost);
+    let endpoints = members
+        .iter()
+        .map(|at| &context.world.topology.endpoints[*at as usize]);
+    let (sum, weights) = endpoints.fold((0.0, 0.0), |(sum, weights), endpoint| {
+        let own = endpoint.cost.as_ref().map_or(of_region, price);
+        let weight = f64::from(endpoint.weight.0);
+        (sum + own * weight, weights + weight)
+    });
+    sum / weights
+}
+
+/// Tier, then priority; regions with a fixed share before all others.
+fn rank_of(context: &Context<'_>, policy: &Policy, region: RegionIdx) -> u32 {
+    let region = &context.regions()[region.index()];
+    if policy.spread.weights.iter().any(|(id, _)| *id == region.id) {
+        return 0;
+    }
+    let tier = policy
+        .tiers
+        .iter()
+        .position(|tier| tier.contains(&region.id));
+    let tier = tier.unwrap_or(policy.tiers.len()) as u32;
+    (tier << 8 | u32::from(region.priority)) + u32::from(!policy.spread.weights.is_empty())
+}
+
+fn capacity(context: &Context<'_>, region: RegionIdx, members: &[u32]) -> Option<f64> {
+    if let Some(capacity) = context.regions()[region.index()].capacity {
+        return Some(capacity.get());
+    }
+    let endpoints = &context.world.topology.endpoints;
+    members
+        .iter()
+        .map(|at| Some(endpoints[*at as usize].capacity?.get()))
+        .sum()
+}
+
+/// A region's part of the clients: by capacity if all regions say theirs, else by their weights.
+fn share(
+    context: &Context<'_>,
+    split: Split,
+    region: RegionIdx,
+    members: &[u32],
+    capacities_known: bool,
+) -> f64 {
+    let endpoints = &context.world.topology.endpoints;
+    let weights = || {
+        members
+            .iter()
+            .map(|at| f64::from(endpoints[*at as usize].weight.0))
+            .sum()
+    };
+    let size = || match capacity(context, region, members) {
+        Some(capacity) if capacities_known => capacity,
+        _ => weights(),
+    };
+    match split {
+        Split::Equal | Split::Score => 1.0,
+        Split::Capacity => size(),
+        Split::Headroom => size() * (1.0 - utilization(context, region)).max(MIN_HEADROOM),
+    }
+}
+
+/// Headroom below which a region's part does not sink: a full region still takes a little, or its
+/// load would swing between nothing and too much.
+const MIN_HEADROOM: f64 = 0.01;
+
+fn terms(policy: &Policy, applied: Applied) -> Vec<Term> {
+    let term = |selector: &Selector| match &selector.kind {
+        SelectorKind::Performance {
+            model,
+            bound,
+            scale,
+            slo,
+        } => Some(Term::Performance {
+            weight: selector.weight,
+            per_ms: selector.weight / scale.0 as f64,
+            bound: *bound as f32,
+            slo: slo.map(|slo| slo.0 as f32),
+            model: *model,
+        }),
+        SelectorKind::Geographic { scale_km } => Some(Term::Geographic {
+            weight: selector.weight,
+            per_km: selector.weight / scale_km,
+        }),
+        _ => None,
+    };
+    selectors(policy, applied).filter_map(term).collect()
+}
+
+fn score_per_ms(policy: &Policy, applied: Applied) -> f64 {
+    let per_ms = selectors(policy, applied).filter_map(|selector| match &selector.kind {
+        SelectorKind::Performance { scale, .. } => Some(selector.weight / scale.0 as f64),
+        _ => None,
+    });
+    let sum: f64 = per_ms.sum();
+    if sum > 0.0 { sum } else { DEFAULT_SCORE_PER_MS }
+}
+
+impl Term {
+    /// What the criterion adds to a region's score.
+    #[inline]
+    pub fn contribution(
+        &self,
+        region: RegionIdx,
+        km: f32,
+        model_ms: f32,
+        recorder: &mut impl Recorder,
+    ) -> f64 {
+        match self {
+            Self::Performance {
+                weight,
+                per_ms,
+                bound,
+                slo,
+                model,
+            } => {
+                let ms = expected_ms(km, model_ms, *bound, *model);
+                let contribution = match slo {
+                    Some(slo) if ms <= *slo => 0.0,
+                    Some(slo) => weight * SLO_STEP + per_ms * f64::from(ms - slo),
+                    None => per_ms * f64::from(ms),
+                };
+                recorder.score(region, "performance", f64::from(ms), *weight, contribution);
+                contribution
+            }
+            Self::Geographic { weight, per_km } => {
+                let km = if km.is_nan() { 0.0 } else { f64::from(km) };
+                let contribution = per_km * km;
+                recorder.score(region, "geographic", km, *weight, contribution);
+                contribution
+            }
+        }
+    }
+}
+
+/// The model's expectation within its bound around the baseline; the baseline without one.
+#[inline]
+fn expected_ms(km: f32, model_ms: f32, bound: f32, model: Model) -> f32 {
+    let baseline = baseline_ms(km);
+    if model == Model::Distance || model_ms.is_nan() {
+        return baseline;
+    }
+    model_ms.clamp(baseline / bound, baseline * bound)
+}

@@ -1,0 +1,220 @@
+//! The plan: every decision that does not depend on one client or one health change, made ahead.
+//!
+//! Structure. For every service × class the plan has a *route*: at most [`MAX_ROUTE`] pools, the first
+//! `spread` of which share the clients by weight while the rest stand in for them in order. Equal
+//! routes are stored once. A *pool* is the endpoints of one region that may serve a service under
+//! some compliance requirement, with a hash ring over them ([`ring`]); equal pools are stored once,
+//! so twenty services on the same machines share one ring. Health lives beside the plan, in
+//! [`HealthBits`](crate::bits::HealthBits): no health change needs a compile.
+//!
+//! Limits: regions beyond a route's eighth take no clients of that class until the next compile,
+//! which prefers living regions for the last places. A plan is immutable.
+
+mod pick;
+pub(crate) mod ring;
+mod shares;
+
+use std::net::IpAddr;
+
+use meridian_topology::units::Millis;
+use meridian_topology::{EndpointIdx, RegionIdx, ServiceId, ServiceIdx};
+
+use crate::bits::HealthBits;
+use crate::class::ClassId;
+use crate::hash::ClientKey;
+use crate::policy::{Sticky, WhenNone};
+
+pub use pick::{MAX_ANSWERS, Pick, Reason};
+use ring::{Pool, Rings};
+
+/// Most pools a route holds.
+pub const MAX_ROUTE: usize = 8;
+
+/// One pool of a route.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// Position in [`Plan::pools`].
+    pub pool: u32,
+    /// Share of the clients among the spread, in no particular unit; 0 among the others.
+    pub weight: u16,
+}
+
+/// Where the clients of one class go for one service; see the module's comment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Route {
+    /// The pools in order of preference; only the first `len` mean something.
+    pub entries: [Entry; MAX_ROUTE],
+    /// How many share the clients.
+    pub spread: u8,
+    /// How many are used while they live; those behind are beyond their capacity.
+    pub normal: u8,
+    /// How many there are.
+    pub len: u8,
+}
+
+/// What does not depend on the class.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ServicePlan {
+    pub id: ServiceId,
+    pub sticky: Sticky,
+    /// How many addresses a DNS answer carries, at most [`MAX_ANSWERS`].
+    pub answers: u8,
+    /// A pool whose living share (of 65,536) is below this counts as dead.
+    pub panic_threshold: u32,
+    /// With fewer living regions in a route than this, the threshold and ramps are ignored.
+    pub min_live_regions: u8,
+    pub when_none: WhenNone,
+    pub failback_hold: Millis,
+}
+
+impl ServicePlan {
+    /// Whether enough of a pool lives for its region to count as alive.
+    pub fn counts_as_live(&self, bits: &HealthBits, entry: &Entry, pools: &[Pool]) -> bool {
+        let live = u64::from(bits.live_points(entry.pool));
+        let all = u64::from(pools[entry.pool as usize].points);
+        live > 0 && live << 16 >= all * u64::from(self.panic_threshold)
+    }
+
+    /// Whether so many living regions of a route's `normal` are as many as the policy wants.
+    pub fn enough_live(&self, live: usize, normal: usize) -> bool {
+        live >= usize::from(self.min_live_regions).min(normal)
+    }
+}
+
+/// Every decision, compiled; see the module's comment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    pub(crate) generation: u64,
+    /// By [`ServiceIdx`], that is by id.
+    pub(crate) services: Vec<ServicePlan>,
+    pub(crate) classes: u32,
+    /// Routes of the first service's classes, then of the second's, and so on.
+    pub(crate) route_of: Vec<u32>,
+    pub(crate) routes: Vec<Route>,
+    pub(crate) pools: Vec<Pool>,
+    pub(crate) rings: Rings,
+    /// The region of each endpoint of the topology.
+    pub(crate) endpoint_regions: Vec<RegionIdx>,
+    /// The ring points of each endpoint of the topology.
+    pub(crate) endpoint_points: Vec<u32>,
+    /// The hash of each region's id.
+    pub(crate) region_hashes: Vec<u64>,
+}
+
+/// What a service answers when [`Plan::pick`] finds nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fallback<'plan> {
+    /// Nothing: refuse.
+    Closed,
+    /// These addresses, whoever asks.
+    Static(&'plan [IpAddr]),
+}
+
+impl Plan {
+    /// A fingerprint of every decision in the plan: equal plans have equal generations, whatever
+    /// worlds they were compiled from.
+    #[must_use]
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The position of a service.
+    #[must_use]
+    pub fn service(&self, id: &ServiceId) -> Option<ServiceIdx> {
+        let at = self
+            .services
+            .binary_search_by(|service| service.id.cmp(id))
+            .ok()?;
+        ServiceIdx::from_index(at)
+    }
+
+    /// How many classes the plan tells apart.
+    #[must_use]
+    pub const fn classes(&self) -> usize {
+        self.classes as usize
+    }
+
+    /// How many addresses a DNS answer of this service carries; 1 unless its policy asks for more.
+    #[must_use]
+    pub fn answers(&self, service: ServiceIdx) -> usize {
+        self.services
+            .get(service.index())
+            .map_or(1, |service| usize::from(service.answers))
+    }
+
+    /// What keeps a client of this service at its endpoint.
+    #[must_use]
+    pub fn sticky(&self, service: ServiceIdx) -> Sticky {
+        self.services
+            .get(service.index())
+            .map_or(Sticky::default(), |service| service.sticky)
+    }
+
+    /// The key of a client of this service, by the service's stickiness. A service that is not sticky
+    /// gets the whole address's key: add the request's number with [`ClientKey::with_nonce`].
+    #[inline]
+    #[must_use]
+    pub fn client_key(&self, service: ServiceIdx, client: IpAddr) -> ClientKey {
+        match self.sticky(service) {
+            Sticky::ClientPrefix => ClientKey::from_client_prefix(client),
+            Sticky::ClientAddress | Sticky::None => ClientKey::from_ip(client, u8::MAX),
+        }
+    }
+
+    /// What to answer when nobody may serve.
+    #[must_use]
+    pub fn fallback(&self, service: ServiceIdx) -> Fallback<'_> {
+        match self
+            .services
+            .get(service.index())
+            .map(|service| &service.when_none)
+        {
+            Some(WhenNone::Static(addresses)) => Fallback::Static(addresses),
+            _ => Fallback::Closed,
+        }
+    }
+
+    /// Every endpoint that a pick for this class can return, in the order of the route's pools.
+    pub fn candidates(
+        &self,
+        service: ServiceIdx,
+        class: ClassId,
+    ) -> impl Iterator<Item = EndpointIdx> + '_ {
+        let route = self.route(service, class);
+        let entries = route.map_or(&[][..], |route| &route.entries[..usize::from(route.len)]);
+        entries
+            .iter()
+            .flat_map(|entry| self.rings.members(&self.pools[entry.pool as usize]))
+    }
+
+    /// Memory that the plan holds, in bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.services.capacity() * size_of::<ServicePlan>()
+            + self.route_of.capacity() * size_of::<u32>()
+            + self.routes.capacity() * size_of::<Route>()
+            + self.pools.capacity() * size_of::<Pool>()
+            + self.rings.memory_bytes()
+            + self.endpoint_regions.capacity() * size_of::<RegionIdx>()
+            + self.endpoint_points.capacity() * size_of::<u32>()
+            + self.region_hashes.capacity() * size_of::<u64>()
+    }
+
+    /// The route of a class; an id of another class table is the unknown class's.
+    #[inline]
+    pub(crate) fn route(&self, service: ServiceIdx, class: ClassId) -> Option<&Route> {
+        if service.index() >= self.services.len() {
+            return None;
+        }
+        let class = if class.0 < self.classes {
+            class.index()
+        } else {
+            0
+        };
+        let route = *self
+            .route_of
+            .get(service.index() * self.classes() + class)?;
+        self.routes.get(route as usize)
+    }
+}

@@ -1,0 +1,100 @@
+//! How often each endpoint of a class is picked right now: the picks of all keys at once.
+
+use meridian_topology::{EndpointIdx, ServiceIdx};
+
+use super::{Entry, Plan};
+use crate::bits::HealthBits;
+use crate::class::ClassId;
+use crate::policy::WhenNone;
+
+impl Plan {
+    /// The endpoints that clients of a class get under the present health and the share of the clients
+    /// that each gets, largest first; empty when nobody is served. Shares take rings as perfectly
+    /// balanced, like a pick's propensity.
+    #[must_use]
+    pub fn shares(
+        &self,
+        service: ServiceIdx,
+        class: ClassId,
+        bits: &HealthBits,
+    ) -> Vec<(EndpointIdx, f32)> {
+        let Some(route) = self.route(service, class) else {
+            return Vec::new();
+        };
+        let service = &self.services[service.index()];
+        let spread = usize::from(route.spread);
+        let normal = usize::from(route.normal);
+        let entries = &route.entries[..usize::from(route.len)];
+        let live = |entry: &Entry| service.counts_as_live(bits, entry, &self.pools);
+        let enough =
+            service.enough_live(entries[..normal].iter().filter(|e| live(e)).count(), normal);
+        if enough {
+            let ramp = |entry: &Entry| {
+                f32::from(bits.ramp(self.pools[entry.pool as usize].region)) / f32::from(u16::MAX)
+            };
+            let weight = |entry: &Entry| if live(entry) { ramp(entry) } else { 0.0 };
+            let shares = share_out(&entries[..normal], spread, weight);
+            if shares.iter().any(|share| *share > 0.0) {
+                return self.by_endpoint(&entries[..normal], &shares, |e| bits.is_available(e));
+            }
+        }
+        let alive = |entry: &Entry| f32::from(u8::from(bits.live_points(entry.pool) > 0));
+        let shares = share_out(entries, spread, alive);
+        let endpoints = self.by_endpoint(entries, &shares, |e| bits.is_available(e));
+        if endpoints.is_empty() && service.when_none == WhenNone::IgnoreHealth {
+            let shares = share_out(entries, spread, |_| 1.0);
+            return self.by_endpoint(entries, &shares, |e| bits.is_in_service(e));
+        }
+        endpoints
+    }
+
+    fn by_endpoint(
+        &self,
+        entries: &[Entry],
+        shares: &[f32],
+        serves: impl Fn(EndpointIdx) -> bool,
+    ) -> Vec<(EndpointIdx, f32)> {
+        let mut found = Vec::new();
+        for (entry, share) in entries
+            .iter()
+            .zip(shares)
+            .filter(|(_, share)| **share > 0.0)
+        {
+            let pool = &self.pools[entry.pool as usize];
+            let members = || self.rings.members(pool).filter(|member| serves(*member));
+            let all: u32 = members()
+                .map(|member| self.endpoint_points[member.index()])
+                .sum();
+            found.extend(members().map(|member| {
+                let own = self.endpoint_points[member.index()] as f32;
+                (member, share * own / all as f32)
+            }));
+        }
+        found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        found
+    }
+}
+
+/// Shares of the entries: the spread by weight × admission, what it refuses to the rest in order.
+fn share_out(entries: &[Entry], spread: usize, admitted: impl Fn(&Entry) -> f32) -> Vec<f32> {
+    let weight = |entry: &Entry| f32::from(entry.weight.max(1)) * admitted(entry);
+    let total: f32 = entries[..spread].iter().map(weight).sum();
+    let mut refused: f32 = entries[..spread]
+        .iter()
+        .map(|entry| 1.0 - admitted(entry))
+        .product();
+    let mut shares = Vec::with_capacity(entries.len());
+    for (at, entry) in entries.iter().enumerate() {
+        if at < spread {
+            shares.push(if total > 0.0 {
+                (1.0 - refused) * weight(entry) / total
+            } else {
+                0.0
+            });
+        } else {
+            shares.push(refused * admitted(entry));
+            refused *= 1.0 - admitted(entry);
+        }
+    }
+    shares
+}
