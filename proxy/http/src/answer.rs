@@ -1,0 +1,71 @@
+//! Answers the proxy gives itself.
+//!
+//! Two ways out: before pingora has the connection ([`refuse`], raw bytes and a
+//! close), and within its request phases ([`respond`]). Both send one line of
+//! plain text that says what happened, never a name or address of an upstream.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header;
+use pingora_core::Result;
+use pingora_http::ResponseHeader;
+use pingora_proxy::Session;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+use crate::downstream::Downstream;
+
+/// After a refusal, how long we read on so that the client gets to see it: a
+/// close with unread bytes makes the kernel send a reset, which may overtake
+/// the answer (RFC 9112, section 9.6).
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Bytes thrown away in that time.
+const LINGER_BYTES_MAX: usize = 256 * 1024;
+
+/// Writes a whole answer and closes the connection.
+pub(crate) async fn refuse(downstream: &mut Downstream, status: u16, text: &str) {
+    let reason = http::StatusCode::from_u16(status)
+        .ok()
+        .and_then(|status| status.canonical_reason())
+        .unwrap_or("Error");
+    let answer = format!(
+        "HTTP/1.1 {status} {reason}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {}\r\ncache-control: no-store\r\nconnection: close\r\n\r\n{text}\n",
+        text.len() + 1,
+    );
+    // A client that does not take the answer in time does without.
+    let _ = timeout(LINGER, async {
+        downstream.write_all(answer.as_bytes()).await?;
+        downstream.flush().await?;
+        downstream.shutdown().await?;
+        linger(downstream).await
+    })
+    .await;
+}
+
+async fn linger(downstream: &mut Downstream) -> std::io::Result<()> {
+    downstream.ahead().clear();
+    downstream.set_gate(crate::downstream::Gate::Open);
+    let mut discarded = [0_u8; 4096];
+    let mut total = 0;
+    while total < LINGER_BYTES_MAX {
+        match downstream.read(&mut discarded).await? {
+            0 => break,
+            read => total += read,
+        }
+    }
+    Ok(())
+}
+
+/// Answers a request in place of an upstream. The connection stays usable.
+pub(crate) async fn respond(session: &mut Session, status: u16, text: &str) -> Result<()> {
+    let body = Bytes::from(format!("{text}\n"));
+    let mut head = ResponseHeader::build_no_case(status, Some(4))?;
+    head.insert_header(header::CONTENT_TYPE, "text/plain; charset=utf-8")?;
+    head.insert_header(header::CONTENT_LENGTH, body.len())?;
+    head.insert_header(header::CACHE_CONTROL, "no-store")?;
+    session.write_response_header(Box::new(head), false).await?;
+    let body = (session.req_header().method != http::Method::HEAD).then_some(body);
+    session.write_response_body(body, true).await
+}

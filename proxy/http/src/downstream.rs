@@ -1,0 +1,410 @@
+//! One accepted connection as pingora sees it.
+//!
+//! [`Downstream`] wraps a plain or TLS socket and implements pingora's IO
+//! traits, so that our own accept loop can hand it to pingora's HTTP code. It
+//! adds two things in front of the socket:
+//!
+//! - a **read-ahead buffer**: the request head is read and judged by us
+//!   ([`crate::head`]) and then given back, byte for byte;
+//! - a **gate**: how many more bytes belong to the current request. pingora
+//!   probes the socket while it waits for the upstream, to notice a client that
+//!   left; without the gate that probe would swallow the first byte of a
+//!   pipelined request and kill the connection.
+//!
+//! Limits: the buffer holds at most one head plus what one read brought along
+//! (`limits.head_bytes`, [`READ_AHEAD_BYTES`]).
+
+use std::any::Any;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, RawFd};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use async_trait::async_trait;
+use bytes::{Buf, BytesMut};
+use http::HeaderValue;
+use meridian_accept::Rewound;
+use pingora_core::protocols::raw_connect::ProxyDigest;
+use pingora_core::protocols::tls::SslDigest;
+use pingora_core::protocols::{
+    ALPN, Digest, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest,
+    Ssl, TimingDigest, UniqueID, UniqueIDType,
+};
+use pingora_http::ResponseHeader;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+/// Bytes asked of the socket in one read of a request head.
+pub(crate) const READ_AHEAD_BYTES: usize = 4096;
+
+/// What is known of a connection before its first request. Reaches the proxy's
+/// hooks through the connection's digest.
+#[derive(Debug, Clone)]
+pub(crate) struct ConnectionInfo {
+    /// The other end: the socket's peer, or the source a PROXY header of a
+    /// trusted peer named.
+    pub(crate) peer: SocketAddr,
+    /// The socket's own address.
+    pub(crate) local: SocketAddr,
+    /// How the client reached us.
+    pub(crate) scheme: Scheme,
+    /// The peer's address as text, written once for all requests.
+    pub(crate) peer_text: HeaderValue,
+}
+
+impl ConnectionInfo {
+    /// Describes a connection.
+    pub(crate) fn new(peer: SocketAddr, local: SocketAddr, scheme: Scheme) -> Self {
+        let text = peer.ip().to_canonical().to_string();
+        let peer_text = HeaderValue::try_from(text).expect("an address is visible ASCII");
+        Self {
+            peer,
+            local,
+            scheme,
+            peer_text,
+        }
+    }
+}
+
+/// The scheme a connection carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    /// Clear text.
+    Http,
+    /// TLS ended here; the name the client asked for, in lower case.
+    Https { server_name: Option<Box<str>> },
+}
+
+impl Scheme {
+    /// As written in `X-Forwarded-Proto`.
+    pub(crate) fn as_str(&self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https { .. } => "https",
+        }
+    }
+}
+
+/// The bytes' way to the client.
+pub(crate) enum Transport {
+    /// Clear text.
+    Plain(Rewound<TcpStream>),
+    /// TLS ended here. Boxed: a rustls connection is about 1 KiB in place.
+    Tls(Box<TlsStream<Rewound<TcpStream>>>),
+}
+
+impl Transport {
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream.get_ref(),
+            Self::Tls(stream) => stream.get_ref().0.get_ref(),
+        }
+    }
+}
+
+/// How many bytes pingora may still read before the next request begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gate {
+    /// Everything: chunked bodies, upgraded connections, HTTP/2.
+    Open,
+    /// Exactly this many; what comes after belongs to the next request.
+    Bytes(u64),
+}
+
+/// The protocol pingora shall speak on the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// HTTP/1.1 or 1.0.
+    Http1,
+    /// HTTP/2, by ALPN or by its preface in clear text.
+    Http2,
+}
+
+/// See the module's documentation.
+pub(crate) struct Downstream {
+    transport: Transport,
+    ahead: BytesMut,
+    gate: Gate,
+    protocol: Protocol,
+    socket: Arc<SocketDigest>,
+    tls: Option<Arc<SslDigest>>,
+    info: Arc<ProxyDigest>,
+}
+
+impl Downstream {
+    /// Wraps an established connection.
+    pub(crate) fn new(transport: Transport, info: ConnectionInfo, protocol: Protocol) -> Self {
+        let socket = SocketDigest::from_raw_fd(transport.socket().as_raw_fd());
+        // Set now, so that nobody asks the kernel and everybody sees the same.
+        let _ = socket.peer_addr.set(Some(info.peer.into()));
+        let _ = socket.local_addr.set(Some(info.local.into()));
+        let tls = match &transport {
+            Transport::Plain(_) => None,
+            Transport::Tls(stream) => Some(Arc::new(tls_digest(stream))),
+        };
+        Self {
+            transport,
+            ahead: BytesMut::new(),
+            gate: Gate::Open,
+            protocol,
+            socket: Arc::new(socket),
+            tls,
+            info: Arc::new(ProxyDigest::new(
+                Box::new(empty_response()),
+                Some(Box::new(info)),
+            )),
+        }
+    }
+
+    /// The bytes read ahead of pingora.
+    pub(crate) fn ahead(&mut self) -> &mut BytesMut {
+        &mut self.ahead
+    }
+
+    /// Reads once from the socket behind the bytes already read ahead.
+    /// `Ok(0)` is the end of the stream.
+    pub(crate) async fn read_ahead(&mut self) -> io::Result<usize> {
+        use tokio::io::AsyncReadExt;
+        self.ahead.reserve(READ_AHEAD_BYTES);
+        match &mut self.transport {
+            Transport::Plain(stream) => stream.read_buf(&mut self.ahead).await,
+            Transport::Tls(stream) => stream.read_buf(&mut self.ahead).await,
+        }
+    }
+
+    /// Gives the memory of an empty buffer back while the connection idles.
+    pub(crate) fn release_buffer(&mut self) {
+        if self.ahead.is_empty() {
+            self.ahead = BytesMut::new();
+        }
+    }
+
+    /// Says how much of what follows belongs to the request about to be served.
+    pub(crate) fn set_gate(&mut self, gate: Gate) {
+        self.gate = gate;
+    }
+
+    /// Switches to HTTP/2 after its preface was seen in clear text.
+    pub(crate) fn set_protocol(&mut self, protocol: Protocol) {
+        self.protocol = protocol;
+    }
+
+    /// What the connection speaks.
+    pub(crate) fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    fn poll_transport_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &mut self.transport {
+            Transport::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Transport::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+        }
+    }
+
+    /// Reads at most `allowed` bytes from the socket; says how many.
+    fn poll_limited_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+        allowed: usize,
+    ) -> Poll<io::Result<usize>> {
+        let before = buffer.filled().len();
+        if allowed >= buffer.remaining() {
+            ready!(self.poll_transport_read(context, buffer))?;
+            return Poll::Ready(Ok(buffer.filled().len() - before));
+        }
+        // Without `unsafe` a part of a buffer can be lent only once it is
+        // initialized; that is the tail of one body, so it costs little.
+        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(allowed));
+        ready!(self.poll_transport_read(context, &mut part))?;
+        let taken = part.filled().len();
+        buffer.advance(taken);
+        Poll::Ready(Ok(taken))
+    }
+
+    /// The request is complete: pingora only wants to know whether the client
+    /// is still there. Early bytes are the next request and are kept for it.
+    fn poll_beyond_request(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.ahead.is_empty() {
+            return Poll::Pending;
+        }
+        let mut early = [0_u8; 512];
+        let mut buffer = ReadBuf::new(&mut early);
+        ready!(self.poll_transport_read(context, &mut buffer))?;
+        if buffer.filled().is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        self.ahead.extend_from_slice(buffer.filled());
+        // Whoever waits here is woken by the response, not by more of the next
+        // request, so no waker is needed.
+        Poll::Pending
+    }
+}
+
+impl AsyncRead for Downstream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let allowed = match self.gate {
+            Gate::Open => buffer.remaining(),
+            Gate::Bytes(0) => return self.poll_beyond_request(context),
+            Gate::Bytes(left) => usize::try_from(left)
+                .unwrap_or(usize::MAX)
+                .min(buffer.remaining()),
+        };
+        let taken = if self.ahead.is_empty() {
+            ready!(self.poll_limited_read(context, buffer, allowed))?
+        } else {
+            let taken = allowed.min(self.ahead.len());
+            buffer.put_slice(&self.ahead[..taken]);
+            self.ahead.advance(taken);
+            taken
+        };
+        if let Gate::Bytes(left) = &mut self.gate {
+            *left = left.saturating_sub(taken as u64);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Downstream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.transport {
+            Transport::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Transport::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.transport {
+            Transport::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Transport::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.transport {
+            Transport::Plain(stream) => stream.is_write_vectored(),
+            Transport::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.transport {
+            Transport::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Transport::Tls(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.transport {
+            Transport::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Transport::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+}
+
+impl fmt::Debug for Downstream {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Downstream")
+            .field("fd", &self.id())
+            .field("protocol", &self.protocol)
+            .field("gate", &self.gate)
+            .field("ahead", &self.ahead.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Shutdown for Downstream {
+    async fn shutdown(&mut self) {
+        // The other end may be gone already: nothing to do about it.
+        let _ = AsyncWriteExt::shutdown(self).await;
+    }
+}
+
+impl UniqueID for Downstream {
+    fn id(&self) -> UniqueIDType {
+        let fd: RawFd = self.transport.socket().as_raw_fd();
+        fd
+    }
+}
+
+impl Ssl for Downstream {
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.tls.clone()
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        match self.protocol {
+            Protocol::Http1 => None,
+            Protocol::Http2 => Some(ALPN::H2),
+        }
+    }
+}
+
+impl GetTimingDigest for Downstream {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        Vec::new()
+    }
+}
+
+impl GetProxyDigest for Downstream {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        Some(Arc::clone(&self.info))
+    }
+}
+
+impl GetSocketDigest for Downstream {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        Some(Arc::clone(&self.socket))
+    }
+}
+
+// The preface of HTTP/2 is recognised by our own head reader: no peeking.
+impl Peek for Downstream {}
+
+/// The [`ConnectionInfo`] of the connection a request came on.
+pub(crate) fn connection_info(digest: Option<&Digest>) -> Option<&ConnectionInfo> {
+    let info: &(dyn Any + Send + Sync) =
+        digest?.proxy_digest.as_ref()?.user_data.as_ref()?.as_ref();
+    info.downcast_ref()
+}
+
+/// pingora's digest of a CONNECT proxy is the only place of a connection that
+/// carries a caller's data; the response in it is never looked at.
+fn empty_response() -> ResponseHeader {
+    ResponseHeader::build_no_case(200, Some(0)).expect("200 is a status code")
+}
+
+fn tls_digest(stream: &TlsStream<Rewound<TcpStream>>) -> SslDigest {
+    let session = stream.get_ref().1;
+    let cipher = session
+        .negotiated_cipher_suite()
+        .and_then(|suite| suite.suite().as_str())
+        .unwrap_or("unknown");
+    let version = session
+        .protocol_version()
+        .and_then(|version| version.as_str())
+        .unwrap_or("unknown");
+    SslDigest::new(cipher, version, None, None, Vec::new())
+}

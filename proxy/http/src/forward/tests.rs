@@ -1,0 +1,121 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests stop at the first surprise"
+)]
+
+use std::fmt::Write;
+
+use expect_test::{Expect, expect};
+
+use super::*;
+use crate::downstream::Scheme;
+
+const NAMES: [&str; 5] = [
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-forwarded-host",
+    "forwarded",
+    "via",
+];
+
+fn check(received: &[(&'static str, &str)], trust: Trust, mode: Forwarded, expected: &Expect) {
+    let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+    request.insert_header("host", "shop.example").unwrap();
+    for (name, value) in received {
+        request.append_header(*name, *value).unwrap();
+    }
+    let connection = ConnectionInfo::new(
+        "192.0.2.7:4711".parse().unwrap(),
+        "127.0.0.1:443".parse().unwrap(),
+        Scheme::Https { server_name: None },
+    );
+    write(&mut request, Version::HTTP_11, &connection, trust, mode).unwrap();
+    let mut told = String::new();
+    for name in NAMES {
+        for value in request.headers.get_all(name) {
+            writeln!(told, "{name}: {}", value.to_str().unwrap()).unwrap();
+        }
+    }
+    expected.assert_eq(&told);
+}
+
+const FROM_A_PROXY: &[(&str, &str)] = &[
+    ("x-forwarded-for", "203.0.113.9"),
+    ("x-forwarded-for", "198.51.100.1, 198.51.100.2"),
+    ("x-forwarded-proto", "http"),
+    ("x-forwarded-host", "front.example"),
+    ("forwarded", "for=203.0.113.9"),
+    ("via", "1.1 front"),
+];
+
+#[test]
+fn a_client_without_headers() {
+    for trust in [Trust::Trusted, Trust::Stranger] {
+        check(
+            &[],
+            trust,
+            Forwarded::Append,
+            &expect![[r#"
+                x-forwarded-for: 192.0.2.7
+                x-forwarded-proto: https
+                x-forwarded-host: shop.example
+                via: 1.1 meridian
+            "#]],
+        );
+    }
+}
+
+#[test]
+fn a_trusted_proxy_is_added_to_what_it_says() {
+    check(
+        FROM_A_PROXY,
+        Trust::Trusted,
+        Forwarded::Append,
+        &expect![[r#"
+            x-forwarded-for: 203.0.113.9, 198.51.100.1, 198.51.100.2, 192.0.2.7
+            x-forwarded-proto: http
+            x-forwarded-host: front.example
+            forwarded: for=203.0.113.9
+            via: 1.1 front
+            via: 1.1 meridian
+        "#]],
+    );
+}
+
+#[test]
+fn nothing_a_stranger_says_passes() {
+    for (trust, mode) in [
+        (Trust::Stranger, Forwarded::Append),
+        (Trust::Stranger, Forwarded::Replace),
+        (Trust::Trusted, Forwarded::Replace),
+    ] {
+        check(
+            FROM_A_PROXY,
+            trust,
+            mode,
+            &expect![[r#"
+                x-forwarded-for: 192.0.2.7
+                x-forwarded-proto: https
+                x-forwarded-host: shop.example
+                via: 1.1 front
+                via: 1.1 meridian
+            "#]],
+        );
+    }
+}
+
+#[test]
+fn a_route_may_tell_nothing() {
+    for trust in [Trust::Trusted, Trust::Stranger] {
+        check(
+            FROM_A_PROXY,
+            trust,
+            Forwarded::Remove,
+            &expect![[r#"
+                via: 1.1 front
+                via: 1.1 meridian
+            "#]],
+        );
+    }
+}
