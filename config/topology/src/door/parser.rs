@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_saphyr::options::MergeKeyPolicy;
 use serde_saphyr::{Error, Options};
 
+use super::path::enclosing_map;
 use super::problem::{Code, Problems};
 use super::scalar::Mistake;
 use super::source::{Source, Span};
@@ -47,7 +48,11 @@ pub(crate) fn parse_source<T: DeserializeOwned>(source: &mut Source) -> (Option<
             Ok(value) => return (Some(value), problems),
             Err(error) => error,
         };
-        let (span, code, mistake, meant) = translate(&error);
+        let (mut span, code, mistake, meant) = translate(&error);
+        if code == Code::MISSING_FIELD {
+            // The parser names the last key that was there; the map lacks the field.
+            span = enclosing_map(&text, span);
+        }
         problems.report(source, span, code, mistake);
         let repaired = meant
             .filter(|_| source.repairs() < MAX_REPAIRS)
@@ -92,7 +97,7 @@ fn options() -> Options {
             flow_nesting_limit: MAX_DEPTH,
             max_nodes: MAX_NODES,
             max_events: MAX_NODES * 4,
-            max_documents: 1,
+            max_documents: 2,
             max_total_scalar_bytes: MAX_FILE_BYTES,
         },
         merge_keys: MergeKeyPolicy::Merge,
@@ -168,12 +173,15 @@ fn other(error: &Error) -> (Code, Mistake) {
             Code::SYNTAX,
             Mistake::new("this alias names an anchor that does not exist above it"),
         ),
-        other => (
-            Code::SYNTAX,
-            Mistake::new(strip_location(
-                &other.render_with_formatter(&serde_saphyr::UserMessageFormatter),
-            )),
-        ),
+        other => {
+            let text = other.render_with_formatter(&serde_saphyr::UserMessageFormatter);
+            let text = strip_location(&text);
+            if text.contains("recursion limit") {
+                let depth = format!("lists and maps nest deeper than {MAX_DEPTH} levels");
+                return (Code::TOO_LARGE, Mistake::new(depth));
+            }
+            (Code::SYNTAX, Mistake::new(text))
+        }
     }
 }
 

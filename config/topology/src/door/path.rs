@@ -14,9 +14,50 @@ enum Level {
     List(usize),
 }
 
-/// The path of the innermost value or key that begins at the span's offset; else of the one that
-/// was being read there. Empty when the text cannot be walked that far.
-pub(super) fn path_at(text: &str, span: Span) -> String {
+/// The place of the map that has a key at the span's offset: its first byte. Places that are no
+/// key's stay as they are.
+pub(super) fn enclosing_map(text: &str, span: Span) -> Span {
+    let mut maps: Vec<Option<(usize, bool)>> = Vec::new();
+    for item in Parser::new_from_str(text) {
+        let Ok((event, place)) = item else { break };
+        let start = place.start.byte_offset().unwrap_or(0);
+        // `Some((start, key is due))` for a map, `None` for a list.
+        let value_done = |maps: &mut Vec<Option<(usize, bool)>>| {
+            if let Some(Some((_, due))) = maps.last_mut() {
+                *due = !*due;
+            }
+        };
+        match event {
+            Event::Scalar(..) | Event::Alias(..) => {
+                if let (true, Some(Some((map, true)))) = (start == span.offset, maps.last()) {
+                    return Span::of(text, *map, 0);
+                }
+                value_done(&mut maps);
+            }
+            Event::MappingStart(..) => maps.push(Some((start, true))),
+            Event::SequenceStart(..) => maps.push(None),
+            Event::MappingEnd | Event::SequenceEnd => {
+                maps.pop();
+                value_done(&mut maps);
+            }
+            _ => {}
+        }
+    }
+    span
+}
+
+/// Which path of a place is meant.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// That of the innermost value or key there.
+    Value,
+    /// That of the map or list around it.
+    Container,
+}
+
+/// The path of what begins at the span's offset; else of what was being read there. Empty when
+/// the text cannot be walked that far.
+pub(super) fn path_at(text: &str, span: Span, depth: Depth) -> String {
     if span.line == 0 {
         return String::new();
     }
@@ -47,8 +88,25 @@ pub(super) fn path_at(text: &str, span: Span) -> String {
             }
             _ => {}
         }
+        if depth == Depth::Container && start == span.offset && (opens || scalar) {
+            return container(&mut levels);
+        }
     }
     found
+}
+
+/// The path of the innermost open map or list.
+fn container(levels: &mut [Level]) -> String {
+    match levels.last_mut() {
+        Some(Level::Map(key)) => *key = None,
+        Some(Level::List(begun)) => *begun = 0,
+        None => {}
+    }
+    let path = render(levels);
+    match levels.last() {
+        Some(Level::List(_)) => path.strip_suffix("[0]").unwrap_or(&path).to_owned(),
+        _ => path,
+    }
 }
 
 /// A scalar: a key if one is due, else a value.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::MAX_PROBLEMS;
-use super::path::path_at;
+use super::path::{Depth, path_at};
 use super::scalar::Mistake;
 use super::source::{Source, Span};
 
@@ -137,7 +137,12 @@ impl Problems {
         self.list.push(Problem {
             source: source.clone(),
             span,
-            path: path_at(source.text(), span),
+            // Where the text is no YAML, what surrounds the place is a guess.
+            path: match code {
+                Code::SYNTAX => String::new(),
+                Code::MISSING_FIELD => path_at(source.text(), span, Depth::Container),
+                _ => path_at(source.text(), span, Depth::Value),
+            },
             code,
             message: mistake.message,
             help: mistake.help,

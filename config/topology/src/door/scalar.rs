@@ -44,7 +44,7 @@ impl Mistake {
     /// A word that is none of the known ones; suggests the closest, or lists them.
     #[must_use]
     pub fn unknown_word(what: &str, text: &str, known: &[&str]) -> Self {
-        let mistake = Self::new(format!("`{text}` is not a {what}"));
+        let mistake = Self::new(format!("`{text}` is not a known {what}"));
         match suggest::closest(text, known.iter().copied()) {
             Some(found) => mistake.help(format!("did you mean `{found}`?")),
             None => mistake.help(format!("one of: {}", known.join(", "))),

@@ -17,7 +17,7 @@ pub enum UnitError {
         expected: &'static str,
     },
     /// A number without its unit.
-    #[error("`{text}` has no unit; expected {expected}")]
+    #[error("`{text}` has no unit")]
     Missing {
         /// The text as written.
         text: String,
@@ -76,9 +76,7 @@ impl UnitError {
                 suggestion: Some(unit),
                 ..
             } => Some(format!("did you mean `{unit}`?")),
-            Self::Missing { text, expected } => Some(format!(
-                "write the unit after the number `{text}`: {expected}"
-            )),
+            Self::Missing { expected, .. } => Some(format!("write {expected}")),
             _ => None,
         }
     }

@@ -150,9 +150,15 @@ impl Checker {
 
     fn timeouts(&mut self, source: &Source, raw: &RawTimeouts) -> Option<Timeouts> {
         let default = Timeouts::default();
-        let connect = self.patience(source, raw.connect.as_ref(), default.connect);
-        let first_byte = self.patience(source, raw.first_byte.as_ref(), default.first_byte);
         let total = self.patience(source, raw.total.as_ref(), default.total);
+        // A short `total` alone shortens the parts that nobody named.
+        let most = total.unwrap_or(default.total);
+        let connect = self.patience(source, raw.connect.as_ref(), default.connect.min(most));
+        let first_byte = self.patience(
+            source,
+            raw.first_byte.as_ref(),
+            default.first_byte.min(most),
+        );
         let timeouts = Timeouts {
             connect: connect?,
             first_byte: first_byte?,
@@ -162,22 +168,14 @@ impl Checker {
             ("connect", timeouts.connect, &raw.connect),
             ("first_byte", timeouts.first_byte, &raw.first_byte),
         ] {
+            let Some(field) = field else { continue };
             if part > timeouts.total {
-                let span = field
-                    .as_ref()
-                    .or(raw.total.as_ref())
-                    .map(|field| field.span);
                 let mistake = Mistake::new(format!(
                     "`{word}` ({part}) is longer than `total` ({})",
                     timeouts.total
                 ))
                 .help("a part cannot outlast the whole");
-                self.wrong(
-                    source,
-                    span.unwrap_or(Span::UNKNOWN),
-                    Code::CONFLICT,
-                    mistake,
-                );
+                self.wrong(source, field.span, Code::CONFLICT, mistake);
             }
         }
         Some(timeouts)
