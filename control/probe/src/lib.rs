@@ -30,6 +30,8 @@ pub mod schedule;
 mod status;
 pub mod table;
 mod target;
+#[cfg(test)]
+mod testing;
 
 pub use check::{Failure, Phase, TrustError};
 pub use config::{ExecChecks, ProbeConfig};

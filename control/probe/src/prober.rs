@@ -3,6 +3,9 @@
 //! Four things happen: the list of targets changes, a probe ends, a check is due, the receiver of
 //! transitions has room. State changes only here, one at a time.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
