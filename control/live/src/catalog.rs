@@ -38,13 +38,22 @@ pub struct Catalog {
 impl Catalog {
     /// Reads everything once.
     pub async fn read(store: &dyn Store) -> Result<Self, StoreError> {
-        Ok(Self::from_snapshot(store.snapshot(PREFIX.as_bytes()).await?))
+        Ok(Self::from_snapshot(
+            store.snapshot(PREFIX.as_bytes()).await?,
+        ))
     }
 
     fn from_snapshot(snapshot: Snapshot) -> Self {
         let key = |key: Vec<u8>| String::from_utf8_lossy(&key).into_owned();
-        let values = snapshot.entries.into_iter().map(|entry| (key(entry.key), entry.value)).collect();
-        Self { revision: snapshot.revision, values }
+        let values = snapshot
+            .entries
+            .into_iter()
+            .map(|entry| (key(entry.key), entry.value))
+            .collect();
+        Self {
+            revision: snapshot.revision,
+            values,
+        }
     }
 
     /// Takes over one watch event.
@@ -56,7 +65,10 @@ impl Catalog {
                 for change in batch.changes {
                     match change {
                         Change::Put(entry) => {
-                            self.values.insert(String::from_utf8_lossy(&entry.key).into_owned(), entry.value);
+                            self.values.insert(
+                                String::from_utf8_lossy(&entry.key).into_owned(),
+                                entry.value,
+                            );
                         }
                         Change::Delete { key } => {
                             self.values.remove(String::from_utf8_lossy(&key).as_ref());
@@ -69,16 +81,26 @@ impl Catalog {
 
     /// The YAML texts.
     pub fn sources(&self) -> Sources {
-        Sources { topology: self.files(TOPOLOGY, ""), policies: self.files(POLICIES, "policies/") }
+        Sources {
+            topology: self.files(TOPOLOGY, ""),
+            policies: self.files(POLICIES, "policies/"),
+        }
     }
 
     /// Every drain in force.
     pub fn drains(&self) -> Vec<Drain> {
-        let regions = self.under(DRAIN_REGION).map(|(id, reason)| (DrainTarget::Region(id.into()), reason));
-        let endpoints = self.under(DRAIN_ENDPOINT).map(|(id, reason)| (DrainTarget::Endpoint(id.into()), reason));
+        let regions = self
+            .under(DRAIN_REGION)
+            .map(|(id, reason)| (DrainTarget::Region(id.into()), reason));
+        let endpoints = self
+            .under(DRAIN_ENDPOINT)
+            .map(|(id, reason)| (DrainTarget::Endpoint(id.into()), reason));
         regions
             .chain(endpoints)
-            .map(|(target, reason)| Drain { target, reason: String::from_utf8_lossy(reason).into_owned() })
+            .map(|(target, reason)| Drain {
+                target,
+                reason: String::from_utf8_lossy(reason).into_owned(),
+            })
             .collect()
     }
 
@@ -127,9 +149,13 @@ pub async fn write_sources(
     digest: Option<&[u8]>,
 ) -> Result<Revision, WriteError> {
     let wanted = keyed(sources);
-    let held = keyed(&current.sources());
+    let held = current.sources();
+    let held = keyed(&held);
     let mut txn = Txn::new();
-    for (key, text) in wanted.iter().filter(|(key, text)| held.get(*key) != Some(text)) {
+    for (key, text) in wanted
+        .iter()
+        .filter(|(key, text)| held.get(*key) != Some(text))
+    {
         txn = txn.put(key.as_str(), text.as_bytes());
     }
     for key in held.keys().filter(|key| !wanted.contains_key(*key)) {
@@ -146,7 +172,11 @@ pub async fn write_sources(
 
 /// Puts a drain into the store.
 pub async fn write_drain(store: &dyn Store, drain: &Drain) -> Result<Revision, WriteError> {
-    commit(store, Txn::new().put(drain_key(&drain.target), drain.reason.as_bytes())).await
+    commit(
+        store,
+        Txn::new().put(drain_key(&drain.target), drain.reason.as_bytes()),
+    )
+    .await
 }
 
 /// Takes a drain out of the store.
@@ -170,7 +200,10 @@ fn drain_key(target: &DrainTarget) -> String {
 
 /// Store key and text of every file.
 fn keyed(sources: &Sources) -> BTreeMap<String, &str> {
-    let topology = sources.topology.iter().map(|file| (format!("{TOPOLOGY}{}", file.name), file.text.as_str()));
+    let topology = sources
+        .topology
+        .iter()
+        .map(|file| (format!("{TOPOLOGY}{}", file.name), file.text.as_str()));
     let policies = sources.policies.iter().map(|file| {
         let name = file.name.strip_prefix("policies/").unwrap_or(&file.name);
         (format!("{POLICIES}{name}"), file.text.as_str())

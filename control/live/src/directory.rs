@@ -32,7 +32,9 @@ pub enum DirectoryError {
         source: std::io::Error,
     },
     /// A file beyond [`FILE_BYTES_MAX`].
-    #[error("{path}: {bytes} bytes; at most {FILE_BYTES_MAX} are read: split the file under topology/")]
+    #[error(
+        "{path}: {bytes} bytes; at most {FILE_BYTES_MAX} are read: split the file under topology/"
+    )]
     TooLarge {
         /// The file.
         path: PathBuf,
@@ -46,7 +48,9 @@ pub enum DirectoryError {
         path: PathBuf,
     },
     /// Neither `topology.yaml` nor `topology/` is there.
-    #[error("{path}: no topology.yaml and no topology/ folder; `meridian init {path}` writes a first one")]
+    #[error(
+        "{path}: no topology.yaml and no topology/ folder; `meridian init {path}` writes a first one"
+    )]
     NoTopology {
         /// The deployment directory.
         path: PathBuf,
@@ -70,7 +74,9 @@ pub fn read(folder: &Path) -> Result<Sources, DirectoryError> {
     }
     topology.extend(read_folder(folder, "topology")?);
     if topology.is_empty() {
-        return Err(DirectoryError::NoTopology { path: folder.to_path_buf() });
+        return Err(DirectoryError::NoTopology {
+            path: folder.to_path_buf(),
+        });
     }
     let policies = read_folder(folder, "policies")?;
     Ok(Sources { topology, policies })
@@ -81,11 +87,17 @@ fn read_folder(base: &Path, name: &str) -> Result<Vec<SourceFile>, DirectoryErro
     if !folder.is_dir() {
         return Ok(Vec::new());
     }
-    let io = |source| DirectoryError::Io { path: folder.clone(), source };
+    let io = |source| DirectoryError::Io {
+        path: folder.clone(),
+        source,
+    };
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(&folder).map_err(io)? {
         let path = entry.map_err(io)?.path();
-        if path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml") {
+        if path
+            .extension()
+            .is_some_and(|ending| ending == "yaml" || ending == "yml")
+        {
             paths.push(path);
         }
         if paths.len() > FILES_MAX {
@@ -97,13 +109,23 @@ fn read_folder(base: &Path, name: &str) -> Result<Vec<SourceFile>, DirectoryErro
 }
 
 fn read_file(base: &Path, path: &Path) -> Result<SourceFile, DirectoryError> {
-    let io = |source| DirectoryError::Io { path: path.to_path_buf(), source };
+    let io = |source| DirectoryError::Io {
+        path: path.to_path_buf(),
+        source,
+    };
     let bytes = std::fs::metadata(path).map_err(io)?.len();
     if bytes > FILE_BYTES_MAX {
-        return Err(DirectoryError::TooLarge { path: path.to_path_buf(), bytes });
+        return Err(DirectoryError::TooLarge {
+            path: path.to_path_buf(),
+            bytes,
+        });
     }
     let text = std::fs::read_to_string(path).map_err(io)?;
-    let name = path.strip_prefix(base).unwrap_or(path).to_string_lossy().into_owned();
+    let name = path
+        .strip_prefix(base)
+        .unwrap_or(path)
+        .to_string_lossy()
+        .into_owned();
     Ok(SourceFile { name, text })
 }
 
@@ -118,17 +140,26 @@ impl DirectoryWatch {
     pub fn start(folder: &Path) -> Result<Self, DirectoryError> {
         // One place is enough: a pending signal already says "read again".
         let (signal, changed) = mpsc::channel(1);
-        let failed = |source| DirectoryError::Watch { path: folder.to_path_buf(), source };
-        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            let is_edit = event.as_ref().is_ok_and(|event| !event.kind.is_access());
-            // A watcher's error (an overflowed queue) means unseen changes: read again too.
-            if is_edit || event.is_err() {
-                let _already_pending = signal.try_send(());
-            }
+        let failed = |source| DirectoryError::Watch {
+            path: folder.to_path_buf(),
+            source,
+        };
+        let mut watcher =
+            notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+                let is_edit = event.as_ref().is_ok_and(|event| !event.kind.is_access());
+                // A watcher's error (an overflowed queue) means unseen changes: read again too.
+                if is_edit || event.is_err() {
+                    let _already_pending = signal.try_send(());
+                }
+            })
+            .map_err(failed)?;
+        watcher
+            .watch(folder, RecursiveMode::Recursive)
+            .map_err(failed)?;
+        Ok(Self {
+            _watcher: watcher,
+            changed,
         })
-        .map_err(failed)?;
-        watcher.watch(folder, RecursiveMode::Recursive).map_err(failed)?;
-        Ok(Self { _watcher: watcher, changed })
     }
 
     /// Waits until an edit has settled. `None` when the watch has ended.

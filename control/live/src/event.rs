@@ -35,12 +35,10 @@ pub enum Event {
         /// Why.
         cause: String,
     },
-    /// A drain began or ended.
-    Drained {
-        /// `region ID` or `endpoint ID`.
-        target: String,
-        /// True when it began.
-        active: bool,
+    /// The set of drains changed.
+    DrainsChanged {
+        /// Every drain in force: `region ID` or `endpoint ID`.
+        active: Vec<String>,
     },
     /// Another model scores regions now.
     ModelChanged {

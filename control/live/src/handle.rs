@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use meridian_engine::{Health, World};
+use meridian_probe::{ProbeStatus, StatusReader};
 use meridian_store::Store;
 use meridian_topology::EndpointId;
 use prometheus::IntCounter;
 use tokio::sync::{Mutex, broadcast, mpsc, watch};
 
 use crate::catalog::{self, Catalog, WriteError};
-use crate::drain::{Drain, DrainTarget};
+use crate::drain::{self, Drain, DrainTarget, Safety};
 use crate::event::Event;
 use crate::published::PlanHandle;
-use crate::sources::Sources;
+use crate::sources::{NodeIntent, Sources};
 use crate::status::Status;
 
 /// Reports that wait for the writer; beyond them they are dropped and counted.
@@ -61,10 +62,14 @@ pub enum ChangeError {
     #[error(transparent)]
     Write(#[from] WriteError),
     /// No such region or endpoint.
-    #[error("no {0} in the topology; `meridian get regions` and `meridian get endpoints` list them")]
+    #[error(
+        "no {0} in the topology; `meridian get regions` and `meridian get endpoints` list them"
+    )]
     Unknown(DrainTarget),
     /// It would leave a service with fewer live regions than its policy allows.
-    #[error("draining {target} leaves service {service} with {left} live region(s), its policy asks for {asked}; `--force` drains all the same")]
+    #[error(
+        "draining {target} leaves service {service} with {left} live region(s), its policy asks for {asked}; `--force` drains all the same"
+    )]
     TooFewLeft {
         /// What was to be drained.
         target: DrainTarget,
@@ -87,6 +92,8 @@ pub struct LiveHandle {
     pub(crate) health: watch::Receiver<Arc<Health>>,
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) node: Option<Arc<NodeIntent>>,
+    pub(crate) probes: StatusReader,
     /// One change at a time: each is compared with what it found.
     pub(crate) changing: Arc<Mutex<()>>,
 }
@@ -131,20 +138,45 @@ impl LiveHandle {
     /// # Errors
     /// Every problem of the texts, or the store's refusal. Nothing is written unless all is well.
     pub async fn apply(&self, sources: &Sources) -> Result<meridian_store::Revision, ChangeError> {
-        sources.read().map_err(ChangeError::Invalid)?;
+        sources
+            .read(self.node.as_deref())
+            .map_err(ChangeError::Invalid)?;
         let _one_at_a_time = self.changing.lock().await;
-        let current = Catalog::read(&*self.store).await.map_err(WriteError::from)?;
+        let current = Catalog::read(&*self.store)
+            .await
+            .map_err(WriteError::from)?;
         Ok(catalog::write_sources(&*self.store, &current, sources, None).await?)
     }
 
     /// The texts in the store.
     pub async fn sources(&self) -> Result<Sources, ChangeError> {
-        Ok(Catalog::read(&*self.store).await.map_err(WriteError::from)?.sources())
+        Ok(Catalog::read(&*self.store)
+            .await
+            .map_err(WriteError::from)?
+            .sources())
+    }
+
+    /// Every drain in the store.
+    pub async fn drains(&self) -> Result<Vec<Drain>, ChangeError> {
+        Ok(Catalog::read(&*self.store).await.map_err(WriteError::from)?.drains())
+    }
+
+    /// Every health check and its last result.
+    pub fn probes(&self) -> Vec<ProbeStatus> {
+        self.probes.statuses()
     }
 
     /// Puts a drain into the store.
-    pub async fn drain(&self, drain: &Drain) -> Result<(), ChangeError> {
+    ///
+    /// # Errors
+    /// With [`Safety::On`], [`ChangeError::TooFewLeft`] when a service would keep fewer live
+    /// regions than its policy's `min_live_regions`.
+    pub async fn drain(&self, drain: &Drain, safety: Safety) -> Result<(), ChangeError> {
         self.known(&drain.target)?;
+        let _one_at_a_time = self.changing.lock().await;
+        if safety == Safety::On {
+            drain::check_safe(&self.world(), &drain.target)?;
+        }
         catalog::write_drain(&*self.store, drain).await?;
         Ok(())
     }
@@ -160,9 +192,19 @@ impl LiveHandle {
         let published = self.plan.load();
         let topology = &published.world.topology;
         let known = match target {
-            DrainTarget::Region(id) => topology.regions.iter().any(|region| region.id.as_str() == id),
-            DrainTarget::Endpoint(id) => topology.endpoints.iter().any(|endpoint| endpoint.id.as_str() == id),
+            DrainTarget::Region(id) => topology
+                .regions
+                .iter()
+                .any(|region| region.id.as_str() == id),
+            DrainTarget::Endpoint(id) => topology
+                .endpoints
+                .iter()
+                .any(|endpoint| endpoint.id.as_str() == id),
         };
-        if known { Ok(()) } else { Err(ChangeError::Unknown(target.clone())) }
+        if known {
+            Ok(())
+        } else {
+            Err(ChangeError::Unknown(target.clone()))
+        }
     }
 }

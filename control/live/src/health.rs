@@ -46,7 +46,13 @@ pub struct EndpointHealth {
 
 impl EndpointHealth {
     fn new(now: Instant) -> Self {
-        Self { probed: Probed::Unknown, cause: "not probed yet".into(), since: now, ejected_until: None, ejections: 0 }
+        Self {
+            probed: Probed::Unknown,
+            cause: "not probed yet".into(),
+            since: now,
+            ejected_until: None,
+            ejections: 0,
+        }
     }
 
     /// Whether new clients may be sent there, drains aside.
@@ -85,7 +91,9 @@ impl Ledger {
 
     /// Whether `endpoint` serves, drains aside: unknown endpoints do.
     pub fn serves(&self, endpoint: &EndpointId) -> bool {
-        self.endpoints.get(endpoint).is_none_or(EndpointHealth::serves)
+        self.endpoints
+            .get(endpoint)
+            .is_none_or(EndpointHealth::serves)
     }
 
     /// Forgets endpoints that the topology no longer has.
@@ -94,7 +102,13 @@ impl Ledger {
     }
 
     /// The probes' verdict on `endpoint` is now `probed`.
-    pub fn probe(&mut self, endpoint: &EndpointId, probed: Probed, cause: &str, now: Instant) -> Option<Flip> {
+    pub fn probe(
+        &mut self,
+        endpoint: &EndpointId,
+        probed: Probed,
+        cause: &str,
+        now: Instant,
+    ) -> Option<Flip> {
         self.change(endpoint, cause, now, |health| health.probed = probed)
     }
 
@@ -121,7 +135,11 @@ impl Ledger {
             .map(|(endpoint, _)| endpoint.clone())
             .collect();
         due.iter()
-            .filter_map(|endpoint| self.change(endpoint, "ejection over", now, |health| health.ejected_until = None))
+            .filter_map(|endpoint| {
+                self.change(endpoint, "ejection over", now, |health| {
+                    health.ejected_until = None
+                })
+            })
             .collect()
     }
 
@@ -132,7 +150,10 @@ impl Ledger {
         now: Instant,
         edit: impl FnOnce(&mut EndpointHealth),
     ) -> Option<Flip> {
-        let health = self.endpoints.entry(endpoint.clone()).or_insert_with(|| EndpointHealth::new(now));
+        let health = self
+            .endpoints
+            .entry(endpoint.clone())
+            .or_insert_with(|| EndpointHealth::new(now));
         let before = health.serves();
         edit(health);
         let serves = health.serves();
@@ -141,7 +162,11 @@ impl Ledger {
             return None;
         }
         health.since = now;
-        Some(Flip { endpoint: endpoint.clone(), serves, cause: cause.to_owned() })
+        Some(Flip {
+            endpoint: endpoint.clone(),
+            serves,
+            cause: cause.to_owned(),
+        })
     }
 }
 

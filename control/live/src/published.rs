@@ -33,7 +33,13 @@ impl Published {
         let plan = compile(&world);
         let bits = HealthBits::new(&plan, &world);
         let meter = LoadMeter::new(world.topology.regions.len());
-        Self { sequence, plan, world, bits, meter }
+        Self {
+            sequence,
+            plan,
+            world,
+            bits,
+            meter,
+        }
     }
 }
 
@@ -48,7 +54,10 @@ impl PlanHandle {
     /// A handle whose first plan is `published`.
     pub(crate) fn new(published: Published) -> Self {
         let sequence = watch::Sender::new(published.sequence);
-        Self { current: Arc::new(ArcSwap::from_pointee(published)), sequence }
+        Self {
+            current: Arc::new(ArcSwap::from_pointee(published)),
+            sequence,
+        }
     }
 
     /// A plan that nobody will replace: for tests and one-shot commands.

@@ -1,17 +1,17 @@
 //! Graceful return of a region: after a hold, its share of clients grows in steps.
 //!
 //! Pure: time is an argument. A region that lost every endpoint of its own and then got one
-//! back first takes nothing for `hold`, then each share of `steps` for an equal part of
-//! another `hold`, and is whole again. A region that dies meanwhile starts over.
+//! back takes nothing for `hold`, then each share of `steps` for another `hold`, until it is
+//! whole again. A region that dies meanwhile starts over.
 
 use std::time::{Duration, Instant};
 
 use meridian_topology::Ratio;
 
 /// How a region comes back.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Failback {
-    /// Time without clients after recovery, to see that it lasts.
+    /// How long it has to be healthy before each step.
     pub hold: Duration,
     /// Shares of its clients, growing; the last is usually 100 %.
     pub steps: Vec<Ratio>,
@@ -45,13 +45,12 @@ impl Ramp {
             return (self, Ratio::ONE);
         };
         let elapsed = now.duration_since(since);
-        let Some(climbing) = elapsed.checked_sub(failback.hold) else {
+        let hold = failback.hold.max(Duration::from_millis(1));
+        let held = usize::try_from(elapsed.as_nanos() / hold.as_nanos()).unwrap_or(usize::MAX);
+        if failback.hold > Duration::ZERO && held == 0 {
             return (self, Ratio::ZERO);
-        };
-        let steps = u32::try_from(failback.steps.len()).unwrap_or(u32::MAX).max(1);
-        let each = (failback.hold / steps).max(Duration::from_millis(1));
-        let reached = usize::try_from(climbing.as_nanos() / each.as_nanos()).unwrap_or(usize::MAX);
-        match failback.steps.get(reached) {
+        }
+        match failback.steps.get(held.saturating_sub(1)) {
             Some(share) if *share < Ratio::ONE => (self, *share),
             _ => (Self::Whole, Ratio::ONE),
         }

@@ -19,7 +19,9 @@ pub struct View<T> {
 
 impl<T> Clone for View<T> {
     fn clone(&self) -> Self {
-        Self { current: Arc::clone(&self.current) }
+        Self {
+            current: Arc::clone(&self.current),
+        }
     }
 }
 
@@ -36,7 +38,9 @@ impl<T: Send + Sync + 'static> View<T> {
         // Subscribed before the first load: a plan published in between is seen, not missed.
         let mut sequence = plan.subscribe();
         let current = Arc::new(ArcSwap::from_pointee(derive(plan.full())));
-        let view = Self { current: Arc::clone(&current) };
+        let view = Self {
+            current: Arc::clone(&current),
+        };
         let (plan, derive) = (plan.clone(), Arc::new(derive));
         tokio::spawn(async move {
             loop {
@@ -47,7 +51,9 @@ impl<T: Send + Sync + 'static> View<T> {
                 let (derive, published) = (Arc::clone(&derive), plan.full());
                 match tokio::task::spawn_blocking(move || derive(published)).await {
                     Ok(table) => current.store(Arc::new(table)),
-                    Err(error) => tracing::error!(%error, "a view could not be derived; the last one keeps serving"),
+                    Err(error) => {
+                        tracing::error!(%error, "a view could not be derived; the last one keeps serving")
+                    }
                 }
             }
         });

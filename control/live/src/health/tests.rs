@@ -37,7 +37,10 @@ fn stories() {
     use Say::{Eject, Probe, Wait};
     check(&[], &[]);
     check(&[Probe(Probed::Up)], &[]);
-    check(&[Probe(Probed::Down), Probe(Probed::Down), Probe(Probed::Up)], &[false, true]);
+    check(
+        &[Probe(Probed::Down), Probe(Probed::Down), Probe(Probed::Up)],
+        &[false, true],
+    );
     // An ejection ends by itself, not by a probe that passes.
     check(&[Eject, Probe(Probed::Up), Wait(4)], &[false]);
     check(&[Eject, Wait(5)], &[false, true]);
@@ -45,10 +48,19 @@ fn stories() {
     check(&[Eject, Wait(3), Eject, Wait(2)], &[false, true]);
     // The second ejection lasts twice as long; both witnesses must agree that it is well.
     check(&[Eject, Wait(5), Eject, Wait(5)], &[false, true, false]);
-    check(&[Eject, Wait(5), Eject, Wait(10)], &[false, true, false, true]);
-    check(&[Eject, Probe(Probed::Down), Wait(5), Probe(Probed::Up)], &[false, true]);
+    check(
+        &[Eject, Wait(5), Eject, Wait(10)],
+        &[false, true, false, true],
+    );
+    check(
+        &[Eject, Probe(Probed::Down), Wait(5), Probe(Probed::Up)],
+        &[false, true],
+    );
     // Good behaviour is remembered.
-    check(&[Eject, Wait(5), Wait(601), Eject, Wait(5)], &[false, true, false, true]);
+    check(
+        &[Eject, Wait(5), Wait(601), Eject, Wait(5)],
+        &[false, true, false, true],
+    );
 }
 
 #[test]

@@ -1,0 +1,157 @@
+//! One compile as a job of its own: texts to meaning, meaning to world, world to plan.
+//!
+//! Runs on a blocking thread. It reads only what it was given, so the writer goes on
+//! flipping health bits meanwhile.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use meridian_engine::{AdminState, ClassTable, Health, Load, MinuteOfDay, ScoreTable, World};
+use meridian_geo::GeoError;
+use meridian_score::{Artifact, score_table};
+use meridian_topology::{ClientGroup, Problems, Topology};
+
+use crate::published::Published;
+use crate::sources::{Meaning, NodeIntent, Sources};
+
+/// Files that tell more about addresses than the embedded registry data.
+pub use meridian_geo::Sources as GeoSources;
+
+/// What can be used again while its inputs stay the same: each is dear to make.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Reusable {
+    meaning: Option<(Arc<Sources>, Meaning)>,
+    classes: Option<(Vec<ClientGroup>, Arc<ClassTable>)>,
+    scores: Option<(ScoreKey, Arc<ScoreTable>)>,
+}
+
+/// What a score table depends on.
+#[derive(Debug, Clone)]
+struct ScoreKey {
+    model: Arc<Artifact>,
+    classes: Arc<ClassTable>,
+    topology: Arc<Topology>,
+}
+
+impl ScoreKey {
+    fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.model, &other.model)
+            && Arc::ptr_eq(&self.classes, &other.classes)
+            && Arc::ptr_eq(&self.topology, &other.topology)
+    }
+}
+
+/// The inputs of one compile.
+#[derive(Debug, Clone)]
+pub(crate) struct Job {
+    pub sources: Arc<Sources>,
+    pub node: Option<Arc<NodeIntent>>,
+    pub geo: Arc<GeoSources>,
+    pub model: Option<Arc<Artifact>>,
+    pub health: Health,
+    pub load: Load,
+    pub admin: AdminState,
+    pub time: MinuteOfDay,
+    pub sequence: u64,
+    pub reusable: Reusable,
+}
+
+/// What a compile makes.
+#[derive(Debug)]
+pub(crate) struct Built {
+    pub published: Published,
+    pub reusable: Reusable,
+    pub took: Duration,
+}
+
+/// Why a compile made nothing. The last good plan keeps serving.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The texts are wrong.
+    #[error("{0}")]
+    Sources(Problems),
+    /// The class table could not be made.
+    #[error(transparent)]
+    Geo(#[from] GeoError),
+    /// The compile itself failed: a fault of Meridian's.
+    #[error("the compile panicked: {0}; please report this with the sources")]
+    Panicked(String),
+}
+
+impl Job {
+    /// Does the work.
+    pub fn run(mut self) -> Result<Built, BuildError> {
+        let started = Instant::now();
+        let Meaning { topology, policies } = self.meaning()?;
+        let classes = self.classes(&topology)?;
+        let scores = self.scores(&topology, &classes);
+        let mut world = World::new(topology, policies, classes);
+        world.health = self.health;
+        world.load = self.load;
+        world.admin = self.admin;
+        world.scores = scores;
+        world.time = self.time;
+        world.tick = self.sequence;
+        let published = Published::compile(Arc::new(world), self.sequence);
+        Ok(Built {
+            published,
+            reusable: self.reusable,
+            took: started.elapsed(),
+        })
+    }
+
+    fn meaning(&mut self) -> Result<Meaning, BuildError> {
+        if let Some((sources, meaning)) = &self.reusable.meaning
+            && *sources == self.sources
+        {
+            return Ok(meaning.clone());
+        }
+        let meaning = self
+            .sources
+            .read(self.node.as_deref())
+            .map_err(BuildError::Sources)?;
+        self.reusable.meaning = Some((Arc::clone(&self.sources), meaning.clone()));
+        Ok(meaning)
+    }
+
+    fn classes(&mut self, topology: &Topology) -> Result<Arc<ClassTable>, BuildError> {
+        if let Some((groups, classes)) = &self.reusable.classes
+            && *groups == topology.client_groups
+        {
+            return Ok(Arc::clone(classes));
+        }
+        let classes = Arc::new(meridian_geo::build(topology, &self.geo)?);
+        self.reusable.classes = Some((topology.client_groups.clone(), Arc::clone(&classes)));
+        Ok(classes)
+    }
+
+    /// Scores of the promoted model; a model that does not fit is left out, loudly (invariant 6).
+    fn scores(
+        &mut self,
+        topology: &Arc<Topology>,
+        classes: &Arc<ClassTable>,
+    ) -> Option<Arc<ScoreTable>> {
+        let model = self.model.clone()?;
+        let key = ScoreKey {
+            model,
+            classes: Arc::clone(classes),
+            topology: Arc::clone(topology),
+        };
+        if let Some((known, scores)) = &self.reusable.scores
+            && known.is(&key)
+        {
+            return Some(Arc::clone(scores));
+        }
+        match score_table(&key.model, classes, topology) {
+            Ok(scores) => {
+                let scores = Arc::new(scores);
+                self.reusable.scores = Some((key, Arc::clone(&scores)));
+                Some(scores)
+            }
+            Err(error) => {
+                tracing::error!(%error, "the model cannot score this topology; deciding by distance");
+                None
+            }
+        }
+    }
+}

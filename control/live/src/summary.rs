@@ -1,0 +1,97 @@
+//! Makes the [`Status`] that operators see out of plan and state.
+
+use std::time::Instant;
+
+use meridian_topology::{Endpoint, RegionIdx};
+
+use crate::health::Probed;
+use crate::published::Published;
+use crate::state::State;
+use crate::status::{EndpointStatus, RegionStatus, SourcesStatus, Status, StoreHealth};
+
+/// What only the writer knows.
+pub(crate) struct Facts {
+    pub revision: u64,
+    pub compile_ms: f64,
+    pub sources: SourcesStatus,
+    pub store: StoreHealth,
+}
+
+/// The node's state at this moment.
+pub(crate) fn status(published: &Published, state: &State, facts: Facts) -> Status {
+    let world = &published.world;
+    let topology = &world.topology;
+    let now = Instant::now();
+    let endpoints: Vec<EndpointStatus> = topology
+        .endpoints
+        .iter()
+        .map(|endpoint| endpoint_status(published, state, endpoint, now))
+        .collect();
+    let regions = topology
+        .regions
+        .iter()
+        .enumerate()
+        .filter_map(|(at, region)| {
+            let members = topology.endpoints_in(RegionIdx::from_index(at)?);
+            let (all, serving) = members.fold((0, 0), |(all, serving), (index, _)| {
+                (
+                    all + 1,
+                    serving + usize::from(endpoints[index.index()].state == "serving"),
+                )
+            });
+            Some(RegionStatus {
+                id: region.id.to_string(),
+                serving,
+                endpoints: all,
+                drained: region.drain.is_draining()
+                    || state.admin.drained_regions.contains(&region.id),
+                ramp: state.share(&region.id).get(),
+                utilization: world.load.utilization.get(&region.id).copied(),
+            })
+        })
+        .collect();
+    Status {
+        sequence: published.sequence,
+        generation: published.plan.generation(),
+        revision: facts.revision,
+        compile_ms: facts.compile_ms,
+        plan_bytes: published.plan.memory_bytes(),
+        sources: facts.sources,
+        model: world
+            .scores
+            .as_ref()
+            .map(|scores| scores.version().to_owned()),
+        store: facts.store,
+        regions,
+        endpoints,
+        warnings: Vec::new(),
+    }
+}
+
+fn endpoint_status(
+    published: &Published,
+    state: &State,
+    endpoint: &Endpoint,
+    now: Instant,
+) -> EndpointStatus {
+    let region = &published.world.topology.regions[endpoint.region.index()];
+    let health = state.ledger.get(&endpoint.id);
+    let drained = endpoint.drain.is_draining()
+        || region.drain.is_draining()
+        || state.admin.drained_endpoints.contains(&endpoint.id)
+        || state.admin.drained_regions.contains(&region.id);
+    let word = match health {
+        _ if drained => "drained",
+        Some(health) if health.probed == Probed::Down => "down",
+        Some(health) if health.is_ejected() => "ejected",
+        _ => "serving",
+    };
+    EndpointStatus {
+        id: endpoint.id.to_string(),
+        region: region.id.to_string(),
+        address: endpoint.socket_addr().to_string(),
+        state: word,
+        cause: health.map_or_else(|| "not probed yet".into(), |health| health.cause.clone()),
+        since_s: health.map_or(0, |health| now.duration_since(health.since).as_secs()),
+    }
+}
