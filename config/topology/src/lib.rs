@@ -10,8 +10,10 @@
 
 pub mod country;
 pub mod door;
+mod effects;
 pub mod geo;
 pub mod ids;
+mod lint;
 pub mod model;
 pub mod place;
 pub mod raw;
@@ -30,6 +32,7 @@ pub use ids::{
     EndpointId, EndpointIdx, GroupId, Label, NodeId, PolicyId, ProviderId, RegionId, RegionIdx,
     ServiceId, ServiceIdx, ZoneId,
 };
+pub use lint::{Lint, LintCode};
 pub use model::*;
 pub use place::Place;
 pub use topology::Topology;

@@ -53,6 +53,10 @@ pub(crate) fn parse_source<T: DeserializeOwned>(source: &mut Source) -> (Option<
             // The parser names the last key that was there; the map lacks the field.
             span = enclosing_map(&text, span);
         }
+        if code == Code::DUPLICATE_KEY && source.is_repaired(span) {
+            // Not written twice: the assumption was wrong, and the key is reported already.
+            return (None, problems);
+        }
         problems.report(source, span, code, mistake);
         let repaired = meant
             .filter(|_| source.repairs() < MAX_REPAIRS)

@@ -71,6 +71,13 @@ impl Source {
         self.repairs.len()
     }
 
+    /// Whether a place in the text as parsed is a key that was assumed.
+    pub(super) fn is_repaired(&self, span: Span) -> bool {
+        self.repairs
+            .iter()
+            .any(|repair| (span.offset..=span.offset + 1).contains(&repair.offset))
+    }
+
     /// The text to parse once a key is assumed to be another one, if the key stands where the
     /// span says. Places in the new text lead back through [`Self::as_written`].
     pub(super) fn repair(

@@ -184,12 +184,6 @@ fn the_report_shows_lines_and_counts_what_it_does_not_show() {
         2 | nmae: "ä"
           | ^^^^
         help: did you mean `name`?
-
-        error[duplicate-key]: the key `name` is given twice
-         --> f.yaml:2:1 (nmae)
-        2 | nmae: "ä"
-          | ^^^^
-        help: keep one of the two
     "#]]
     .assert_eq(&problems.to_string());
     let source = Source::new("g.yaml", "x\n");
