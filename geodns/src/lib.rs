@@ -1,4 +1,33 @@
-//! DNS questions → plan → answers.
+//! DNS questions → plan → answers: an authoritative server for the services' names.
+//!
+//! Static records and steered names live in one immutable [`zone::ZoneTree`], rebuilt off the
+//! packet path whenever a plan is published. [`responder::answer`] turns a packet into a response
+//! without I/O, locks or allocation; [`DnsServer`] brings it packets over UDP and TCP. The lookup,
+//! the packet reader and the packet writer are ours because a geo server is measured by them (the
+//! figures are in `anchors.md`); names, record data and their encoding are hickory-proto's.
+//!
+//! What this room does not do yet, on purpose: DNSSEC, transfers, TSIG, DoT/DoH/DoQ, cookies and
+//! response rate limiting, batched socket calls.
 
+pub mod config;
+mod explain;
+mod metrics;
+pub mod responder;
+mod server;
 pub mod wire;
 pub mod zone;
+mod zones;
+
+pub use config::{ConfigError, DnsConfig, DnsSettings};
+pub use explain::{
+    ClientQuestion, ExplainedRecord, QueryExplainError, QueryExplanation, query_explain,
+    zones_for_query,
+};
+pub use metrics::DnsMetrics;
+pub use responder::{AnswerRules, EcsTrust, Outcome, Responder, Transport};
+pub use server::{DnsError, DnsServer};
+pub use zones::Zones;
+
+#[cfg(test)]
+#[path = "../tests/fixture/mod.rs"]
+mod fixture;

@@ -199,6 +199,24 @@ impl<'b> ResponseWriter<'b> {
         Ok(())
     }
 
+    /// Adds a CNAME; returns where its target is spelled out.
+    ///
+    /// # Errors
+    /// [`Full`] when it does not fit; nothing is written then.
+    pub fn cname(&mut self, owner: Owner, ttl_seconds: u32, target: &[u8]) -> Result<Owner, Full> {
+        let at = self.claim(RECORD_HEAD_BYTES + target.len())?;
+        write_record_head(
+            &mut self.out[at..],
+            owner,
+            RType::CNAME,
+            ttl_seconds,
+            target.len(),
+        )
+        .copy_from_slice(target);
+        self.counts[Section::Answer as usize] += 1;
+        Ok(TargetAt(at).name(RECORD_HEAD_BYTES))
+    }
+
     /// Room for `bytes` more, or the truncation mark.
     fn claim(&mut self, bytes: usize) -> Result<usize, Full> {
         let at = self.len;
@@ -306,7 +324,7 @@ fn write_record_head(
     to[2..4].copy_from_slice(&rtype.0.to_be_bytes());
     to[4..6].copy_from_slice(&[0, 1]);
     to[6..10].copy_from_slice(&ttl_seconds.to_be_bytes());
-    // Addresses only: 4 or 16.
+    // An address or a name: at most 255.
     to[10..12].copy_from_slice(&(data_bytes as u16).to_be_bytes());
     &mut to[RECORD_HEAD_BYTES..RECORD_HEAD_BYTES + data_bytes]
 }

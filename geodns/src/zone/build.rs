@@ -22,7 +22,7 @@ pub const NS_SET_BYTES_MAX: usize = 8_192;
 const _: () = assert!(
     HEADER_BYTES
         + (NAME_BYTES_MAX + 4)
-        + super::CNAME_CHAIN_MAX * (crate::wire::RECORD_HEAD_BYTES + NAME_BYTES_MAX)
+        + (super::CNAME_CHAIN_MAX + 1) * (crate::wire::RECORD_HEAD_BYTES + NAME_BYTES_MAX)
         + NS_SET_BYTES_MAX
         < 0x4000
 );

@@ -1,0 +1,248 @@
+//! The `dns:` section of `meridian.yaml`: as written ([`DnsConfig`]) and as used ([`DnsSettings`]).
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use meridian_topology::{Millis, Ttl};
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use thiserror::Error;
+
+use crate::responder::{AnswerRules, EcsTrust};
+
+/// Where DNS listens when nothing is said.
+pub const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5353);
+/// Most listening addresses.
+pub const LISTENERS_MAX: usize = 64;
+/// Most UDP threads.
+pub const WORKERS_MAX: usize = 256;
+/// Bounds on the size of UDP responses: RFC 6891 §6.2.3 and §6.2.5.
+pub const UDP_BYTES_RANGE: RangeInclusive<u16> = 512..=4096;
+/// Most networks whose client subnets are believed; each query walks the list.
+pub const ECS_NETWORKS_MAX: usize = 64;
+/// Bounds on TCP connections: each holds about 10 KiB.
+pub const TCP_CONNECTIONS_RANGE: RangeInclusive<usize> = 1..=65_536;
+/// Bounds on a connection's idle time.
+pub const TCP_IDLE_RANGE: RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_secs(600);
+
+/// The GeoDNS server of this node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DnsConfig {
+    /// Addresses for UDP and TCP. Default `["127.0.0.1:5353"]`. Name each address of the host: a
+    /// socket on `0.0.0.0` answers from the address the route chooses.
+    pub listen: Vec<SocketAddr>,
+    /// UDP threads for each address, each with a socket of its own (`SO_REUSEPORT`). Default: one
+    /// per core this process may use.
+    pub workers: Option<NonZeroUsize>,
+    /// Largest UDP response, 512 to 4096 bytes. Default 1232, which is not fragmented anywhere.
+    pub udp_bytes_max: u16,
+    /// Whose EDNS client subnets (RFC 7871) are believed: `everybody` (default), `nobody`, or
+    /// `from: ["192.0.2.0/24"]`, the networks of resolvers.
+    pub client_subnet: ClientSubnetConfig,
+    /// Largest TTL of an answer while a stand-in serves it. Default `"5s"`.
+    #[serde(deserialize_with = "ttl_from_text", serialize_with = "as_text")]
+    #[schemars(with = "String")]
+    pub failover_ttl: Ttl,
+    /// Bounds on TCP.
+    pub tcp: TcpConfig,
+}
+
+/// See [`DnsConfig::client_subnet`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientSubnetConfig {
+    /// Everybody's.
+    #[default]
+    Everybody,
+    /// Nobody's: clients are located by their resolver.
+    Nobody,
+    /// Those of resolvers in these networks.
+    From(#[schemars(with = "Vec<String>")] Vec<IpNet>),
+}
+
+/// Bounds on DNS over TCP (RFC 7766).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TcpConfig {
+    /// Open connections over all addresses, 1 to 65536; more are closed at once. Default 1024.
+    pub connections: usize,
+    /// Queries answered on one connection before it is closed. Default 10000.
+    pub queries_per_connection: NonZeroUsize,
+    /// How long a connection may be silent, and how long a client may take to send a query or to
+    /// take a response. Default `"10s"`.
+    #[serde(deserialize_with = "millis_from_text", serialize_with = "as_text")]
+    #[schemars(with = "String")]
+    pub idle_timeout: Millis,
+}
+
+impl Default for DnsConfig {
+    fn default() -> Self {
+        Self {
+            listen: vec![LISTEN_DEFAULT],
+            workers: None,
+            udp_bytes_max: 1232,
+            client_subnet: ClientSubnetConfig::default(),
+            failover_ttl: Ttl(5),
+            tcp: TcpConfig::default(),
+        }
+    }
+}
+
+impl Default for TcpConfig {
+    fn default() -> Self {
+        Self {
+            connections: 1024,
+            queries_per_connection: NonZeroUsize::MIN.saturating_add(9_999),
+            idle_timeout: Millis(10_000),
+        }
+    }
+}
+
+/// A `dns:` section that cannot be served.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ConfigError {
+    /// `listen` is empty.
+    #[error("dns: `listen` names no address; leave the section out to switch DNS off")]
+    NoListener,
+    /// A number outside its bounds.
+    #[error("dns: `{field}` is {value}, allowed is {min} to {max}")]
+    OutOfRange {
+        /// The configuration key.
+        field: &'static str,
+        /// What was given.
+        value: u64,
+        /// Its lower bound.
+        min: u64,
+        /// Its upper bound.
+        max: u64,
+    },
+}
+
+/// A checked configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsSettings {
+    pub(crate) listen: Vec<SocketAddr>,
+    pub(crate) workers: usize,
+    pub(crate) rules: AnswerRules,
+    pub(crate) tcp: TcpSettings,
+}
+
+/// Checked bounds on TCP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TcpSettings {
+    pub(crate) connections_max: usize,
+    pub(crate) queries_max: usize,
+    pub(crate) idle_timeout: Duration,
+}
+
+impl DnsSettings {
+    /// What decides answers, without a server: for `meridian dns query`.
+    #[must_use]
+    pub fn rules(&self) -> &AnswerRules {
+        &self.rules
+    }
+}
+
+impl DnsConfig {
+    /// Checks every bound. `cores` is the number of cores this process may use.
+    ///
+    /// # Errors
+    /// The first bound that is broken.
+    pub fn validate(&self, cores: NonZeroUsize) -> Result<DnsSettings, ConfigError> {
+        if self.listen.is_empty() {
+            return Err(ConfigError::NoListener);
+        }
+        let ecs = match &self.client_subnet {
+            ClientSubnetConfig::Everybody => EcsTrust::Everybody,
+            ClientSubnetConfig::Nobody => EcsTrust::Nobody,
+            ClientSubnetConfig::From(networks) => {
+                in_range("client_subnet.from", networks.len(), 1..=ECS_NETWORKS_MAX)?;
+                EcsTrust::From(networks.clone())
+            }
+        };
+        in_range("listen", self.listen.len(), 1..=LISTENERS_MAX)?;
+        let workers = self.workers.unwrap_or(cores).get();
+        // A machine may have more cores than we want threads; a person may not ask for them.
+        let workers = if self.workers.is_none() {
+            workers.min(WORKERS_MAX)
+        } else {
+            workers
+        };
+        in_range("workers", workers, 1..=WORKERS_MAX)?;
+        let udp = usize::from(*UDP_BYTES_RANGE.start())..=usize::from(*UDP_BYTES_RANGE.end());
+        in_range("udp_bytes_max", usize::from(self.udp_bytes_max), udp)?;
+        in_range(
+            "tcp.connections",
+            self.tcp.connections,
+            TCP_CONNECTIONS_RANGE,
+        )?;
+        let idle_timeout = self.tcp.idle_timeout.as_duration();
+        if !TCP_IDLE_RANGE.contains(&idle_timeout) {
+            return Err(ConfigError::OutOfRange {
+                field: "tcp.idle_timeout (ms)",
+                value: self.tcp.idle_timeout.0,
+                min: TCP_IDLE_RANGE.start().as_millis() as u64,
+                max: TCP_IDLE_RANGE.end().as_millis() as u64,
+            });
+        }
+        Ok(DnsSettings {
+            listen: self.listen.clone(),
+            workers,
+            rules: AnswerRules {
+                udp_bytes_max: self.udp_bytes_max,
+                ecs,
+                failover_ttl_seconds: self.failover_ttl.0,
+            },
+            tcp: TcpSettings {
+                connections_max: self.tcp.connections,
+                queries_max: self.tcp.queries_per_connection.get(),
+                idle_timeout,
+            },
+        })
+    }
+}
+
+fn in_range(
+    field: &'static str,
+    value: usize,
+    range: RangeInclusive<usize>,
+) -> Result<(), ConfigError> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    let (min, max) = (*range.start() as u64, *range.end() as u64);
+    Err(ConfigError::OutOfRange {
+        field,
+        value: value as u64,
+        min,
+        max,
+    })
+}
+
+/// YAML writes times as text with a unit (`"10s"`).
+fn millis_from_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Millis, D::Error> {
+    String::deserialize(deserializer)?
+        .parse()
+        .map_err(serde::de::Error::custom)
+}
+
+fn ttl_from_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Ttl, D::Error> {
+    String::deserialize(deserializer)?
+        .parse()
+        .map_err(serde::de::Error::custom)
+}
+
+fn as_text<T: std::fmt::Display, S: Serializer>(
+    value: &T,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+#[cfg(test)]
+mod tests;

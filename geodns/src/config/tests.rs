@@ -1,0 +1,95 @@
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot build its input has failed"
+)]
+
+use std::num::NonZeroUsize;
+
+use meridian_topology::SourceFile;
+use meridian_topology::door;
+
+use super::{ClientSubnetConfig, ConfigError, DnsConfig, LISTEN_DEFAULT, TcpConfig};
+use crate::responder::EcsTrust;
+
+fn load(yaml: &str) -> Result<DnsConfig, String> {
+    let file = SourceFile {
+        name: "meridian.yaml".into(),
+        text: yaml.into(),
+    };
+    door::parse::<DnsConfig>(&file.name, &file.text)
+        .map(|parsed| parsed.value)
+        .map_err(|problems| problems.to_string())
+}
+
+const CORES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(3);
+
+#[test]
+fn nothing_said_is_the_contract() {
+    let settings = load("{}").unwrap().validate(CORES).unwrap();
+    assert_eq!(settings.listen, [LISTEN_DEFAULT]);
+    assert_eq!((settings.workers, settings.rules.udp_bytes_max), (4, 1232));
+    assert_eq!(settings.rules.ecs, EcsTrust::Everybody);
+}
+
+#[test]
+fn everything_said_is_kept_and_written_back() {
+    let yaml = r#"
+listen: ["127.0.0.2:53", "[::1]:53"]
+workers: 2
+udp_bytes_max: 1400
+client_subnet:
+  from: ["192.0.2.0/24", "2001:db8::/32"]
+failover_ttl: "2s"
+tcp: { connections: 10, queries_per_connection: 5, idle_timeout: "1.5s" }
+"#;
+    let config = load(yaml).unwrap();
+    let settings = config.validate(CORES).unwrap();
+    assert_eq!((settings.listen.len(), settings.workers), (2, 2));
+    assert_eq!(settings.rules.failover_ttl_seconds, 2);
+    assert_eq!(settings.tcp.idle_timeout.as_millis(), 1500);
+    let EcsTrust::From(networks) = &settings.rules.ecs else {
+        panic!("{settings:?}")
+    };
+    assert_eq!(networks.len(), 2);
+}
+
+#[test]
+fn bounds_are_bounds() {
+    let check = |change: fn(&mut DnsConfig), field: &str| {
+        let mut config = DnsConfig::default();
+        change(&mut config);
+        match config.validate(CORES) {
+            Err(ConfigError::OutOfRange { field: found, .. }) => assert_eq!(found, field),
+            Err(ConfigError::NoListener) => assert_eq!(field, "none"),
+            Ok(_) => panic!("{field} was accepted"),
+        }
+    };
+    check(|config| config.listen.clear(), "none");
+    check(|config| config.listen = vec![LISTEN_DEFAULT; 65], "listen");
+    check(|config| config.workers = NonZeroUsize::new(1000), "workers");
+    check(|config| config.udp_bytes_max = 511, "udp_bytes_max");
+    check(|config| config.udp_bytes_max = 4097, "udp_bytes_max");
+    check(
+        |config| config.client_subnet = ClientSubnetConfig::From(Vec::new()),
+        "client_subnet.from",
+    );
+    check(|config| config.tcp.connections = 0, "tcp.connections");
+    check(
+        |config| {
+            config.tcp = TcpConfig {
+                idle_timeout: "1h".parse().unwrap(),
+                ..TcpConfig::default()
+            }
+        },
+        "tcp.idle_timeout (ms)",
+    );
+}
+
+#[test]
+fn unknown_keys_are_errors() {
+    let problem = load("lisen: []").unwrap_err();
+    assert!(
+        problem.contains("lisen") && problem.contains("listen"),
+        "{problem}"
+    );
+}

@@ -1,0 +1,338 @@
+//! One query in, one response out: the heart of the room.
+//!
+//! ```text
+//! bytes ──Query::read──> question ──Resolution::run──> records ──ResponseWriter──> bytes
+//!             │                          │
+//!         Rejection                 zone tree, plan.pick
+//! ```
+//!
+//! [`answer`] is a function of its arguments: no I/O, no clock, no lock, and no allocation. It
+//! works on the caller's buffers, the name is lowercased onto the stack, picks and addresses live
+//! in arrays, record sets are copied from the zone tree. Sockets, batching or kernel bypass differ
+//! only in who calls it. [`Responder`] adds what is not pure: the zones in force, counters and the
+//! decision log.
+
+mod client;
+mod resolve;
+mod steer;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use meridian_live::{PlanHandle, View};
+use meridian_telemetry::decision::DecisionIds;
+use meridian_telemetry::{Decision, DecisionLog, Surface};
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::DnsMetrics;
+use crate::wire::{
+    Authority, Edns, Full, OptReply, PLAIN_UDP_BYTES_MAX, Query, Rcode, Rejection, ResponseWriter,
+    TCP_BYTES_MAX,
+};
+use crate::zones::Zones;
+use client::Client;
+use resolve::{Resolution, Verdict};
+
+pub use client::EcsTrust;
+pub use steer::SteeredFact;
+
+/// How a query came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// A datagram: the response has a bound of its own.
+    Udp,
+    /// A stream: up to 65,535 bytes.
+    Tcp,
+}
+
+impl Transport {
+    /// Both, in the order of their numbers.
+    pub const ALL: [Self; 2] = [Self::Udp, Self::Tcp];
+
+    /// The label in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+        }
+    }
+}
+
+/// What the operator decides about answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnswerRules {
+    /// Largest UDP response, whatever a client offers (1232 avoids fragments: DNS flag day 2020).
+    pub udp_bytes_max: u16,
+    /// Whose client subnets are believed.
+    pub ecs: EcsTrust,
+    /// Largest TTL of a stand-in's answer.
+    pub failover_ttl_seconds: u32,
+}
+
+/// What became of a packet.
+#[derive(Clone, Copy, Debug)]
+pub enum Outcome {
+    /// Send nothing.
+    Drop,
+    /// Send the first `bytes` of the buffer.
+    Reply(Reply),
+}
+
+/// A response that was written.
+#[derive(Clone, Copy, Debug)]
+pub struct Reply {
+    /// Its length.
+    pub bytes: usize,
+    /// Its code.
+    pub rcode: Rcode,
+    /// Whether TC is set.
+    pub truncated: bool,
+    /// What steering decided, if it had a say.
+    pub steered: Option<SteeredFact>,
+}
+
+/// Answers one packet from `zones` into `out`; a function of its arguments.
+#[must_use]
+pub fn answer(
+    zones: &Zones,
+    rules: &AnswerRules,
+    packet: &[u8],
+    source: SocketAddr,
+    transport: Transport,
+    out: &mut [u8],
+) -> Outcome {
+    let query = match Query::read(packet) {
+        Ok(query) => query,
+        Err(rejection) => return reject(rules, transport, &rejection, out),
+    };
+    let client = Client::of(query.edns.as_ref(), source, &rules.ecs);
+    let limit = size_limit(rules, transport, query.edns.as_ref());
+    let opt = query.edns.map(|edns| OptReply {
+        udp_bytes_max: rules.udp_bytes_max,
+        dnssec_ok: edns.dnssec_ok,
+        subnet: client.subnet.map(|subnet| (subnet, 0)),
+        error: None,
+    });
+    let Some(mut writer) =
+        ResponseWriter::start(out, limit, query.header, Some(query.question.wire), opt)
+    else {
+        return Outcome::Drop;
+    };
+    let mut resolution = Resolution {
+        zones,
+        client: &client,
+        writer: &mut writer,
+        failover_ttl_seconds: rules.failover_ttl_seconds,
+        // Both are the client's fresh choice for each query (RFC 5452), and cost no shared state.
+        draw: u64::from(query.header.id) << 16 | u64::from(source.port()),
+        steered: None,
+    };
+    // A truncated response still is one: the client asks again over TCP.
+    let verdict = resolution
+        .run(&query.question)
+        .unwrap_or_else(|Full| Verdict::TRUNCATED);
+    let steered = resolution.steered;
+    let truncated = writer.is_truncated();
+    let bytes = writer.finish(verdict.rcode, verdict.authority);
+    Outcome::Reply(Reply {
+        bytes,
+        rcode: verdict.rcode,
+        truncated,
+        steered,
+    })
+}
+
+/// Answers what is not a query to look up.
+fn reject(
+    rules: &AnswerRules,
+    transport: Transport,
+    rejection: &Rejection<'_>,
+    out: &mut [u8],
+) -> Outcome {
+    let &Rejection::Error {
+        rcode,
+        header,
+        question,
+        edns,
+    } = rejection
+    else {
+        return Outcome::Drop;
+    };
+    // No client subnet: it may be what was malformed.
+    let opt = edns.map(|edns| OptReply {
+        udp_bytes_max: rules.udp_bytes_max,
+        dnssec_ok: edns.dnssec_ok,
+        subnet: None,
+        error: None,
+    });
+    let limit = size_limit(rules, transport, edns.as_ref());
+    let Some(writer) = ResponseWriter::start(out, limit, header, question, opt) else {
+        return Outcome::Drop;
+    };
+    let bytes = writer.finish(rcode, Authority::None);
+    Outcome::Reply(Reply {
+        bytes,
+        rcode,
+        truncated: false,
+        steered: None,
+    })
+}
+
+fn size_limit(rules: &AnswerRules, transport: Transport, edns: Option<&Edns>) -> usize {
+    match (transport, edns) {
+        (Transport::Tcp, _) => TCP_BYTES_MAX,
+        (Transport::Udp, None) => PLAIN_UDP_BYTES_MAX,
+        (Transport::Udp, Some(edns)) => edns.udp_bytes_max.min(usize::from(rules.udp_bytes_max)),
+    }
+}
+
+/// Answers packets from the plan in force, and counts.
+#[derive(Debug)]
+pub struct Responder {
+    zones: View<Zones>,
+    rules: AnswerRules,
+    metrics: DnsMetrics,
+    decisions: DecisionLog,
+    ids: DecisionIds,
+}
+
+impl Responder {
+    /// Follows the plan until `shutdown`; zones are rebuilt off the packet path. Call it inside a
+    /// tokio runtime.
+    #[must_use]
+    pub fn follow(
+        plan: &PlanHandle,
+        rules: AnswerRules,
+        metrics: DnsMetrics,
+        decisions: DecisionLog,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let for_zones = metrics.clone();
+        let derive = move |published| {
+            let zones = Zones::build(published, &for_zones, unix_time().as_secs());
+            for problem in zones.problems() {
+                tracing::error!(%problem, "left out of the zones");
+            }
+            for_zones.set_zone_problems(zones.problems().len());
+            zones
+        };
+        // Ids need only differ between processes that write into one log.
+        let ids = DecisionIds::new(unix_time().as_nanos() as u64);
+        Self {
+            zones: View::follow(plan, derive, shutdown),
+            rules,
+            metrics,
+            decisions,
+            ids,
+        }
+    }
+
+    /// The zones in force, for status pages and `meridian dns query`.
+    #[must_use]
+    pub fn zones(&self) -> Arc<Zones> {
+        self.zones.full()
+    }
+
+    /// The rules answers follow.
+    #[must_use]
+    pub fn rules(&self) -> &AnswerRules {
+        &self.rules
+    }
+
+    /// The room's counters.
+    #[must_use]
+    pub fn metrics(&self) -> &DnsMetrics {
+        &self.metrics
+    }
+
+    /// Answers one datagram into `out`, or a stream's message when `out` is all the room there is.
+    pub fn answer(
+        &self,
+        packet: &[u8],
+        source: SocketAddr,
+        transport: Transport,
+        out: &mut [u8],
+    ) -> Outcome {
+        let zones = self.zones.load();
+        let outcome = answer(&zones, &self.rules, packet, source, transport, out);
+        self.count(&zones, transport, &outcome);
+        outcome
+    }
+
+    /// Answers one message of a stream. `out` grows to the largest message when the answer needs it,
+    /// which no answer but a large static set does.
+    pub fn answer_stream(&self, packet: &[u8], source: SocketAddr, out: &mut Vec<u8>) -> Outcome {
+        let zones = self.zones.load();
+        let transport = Transport::Tcp;
+        let mut outcome = answer(&zones, &self.rules, packet, source, transport, out);
+        if let Outcome::Reply(Reply {
+            truncated: true, ..
+        }) = outcome
+            && out.len() < TCP_BYTES_MAX
+        {
+            out.resize(TCP_BYTES_MAX, 0);
+            outcome = answer(&zones, &self.rules, packet, source, transport, out);
+        }
+        self.count(&zones, transport, &outcome);
+        outcome
+    }
+
+    fn count(&self, zones: &Zones, transport: Transport, outcome: &Outcome) {
+        self.metrics.count_query(transport);
+        match outcome {
+            Outcome::Drop => self.metrics.count_dropped(),
+            Outcome::Reply(reply) => {
+                self.metrics.count_response(reply.rcode, reply.truncated);
+                if let Some(fact) = reply.steered {
+                    self.note(zones, fact);
+                }
+            }
+        }
+    }
+
+    fn note(&self, zones: &Zones, fact: SteeredFact) {
+        zones.steered_name(fact.steered).counters.count(fact.pick);
+        let decision_id = self.ids.next_id();
+        let Some(sample_rate) = self.decisions.sample(decision_id) else {
+            return;
+        };
+        let published = zones.published();
+        let topology = &published.world.topology;
+        let Some(service) = topology.services.get(fact.service.index()) else {
+            return;
+        };
+        let endpoint = fact
+            .pick
+            .and_then(|pick| topology.endpoints.get(pick.endpoint.index()));
+        let region = fact
+            .pick
+            .and_then(|pick| topology.regions.get(pick.region.index()));
+        // What became of it is in the log's own counters.
+        let _ = self.decisions.offer(Decision {
+            at_unix_us: u64::try_from(unix_time().as_micros()).unwrap_or(u64::MAX),
+            decision_id,
+            surface: Surface::Dns,
+            service: service.id.clone(),
+            class: fact.class.0,
+            plan_generation: published.plan.generation(),
+            endpoint: endpoint.map(|endpoint| endpoint.id.clone()),
+            region: region.map(|region| region.id.clone()),
+            propensity: fact.pick.map_or(0.0, |pick| pick.propensity),
+            latency_us: None,
+            status: None,
+            sample_rate,
+        });
+    }
+}
+
+/// Time since 1970; a clock before that counts as 1970.
+fn unix_time() -> std::time::Duration {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

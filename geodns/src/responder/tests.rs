@@ -1,0 +1,371 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot build its input has failed"
+)]
+
+mod table;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use hickory_proto::op::{Edns, Message, Query};
+use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsOption};
+use hickory_proto::rr::{DNSClass, Name, RecordType};
+use meridian_engine::{EndpointState, World};
+use meridian_live::Published;
+use meridian_telemetry::Metrics;
+use proptest::prelude::*;
+
+use super::{AnswerRules, EcsTrust, Outcome, Reply, Transport, answer};
+use crate::fixture::{decode, summary, world};
+use crate::metrics::DnsMetrics;
+use crate::wire::Rcode;
+use crate::zones::Zones;
+
+/// The resolver that asks: in no client class.
+const RESOLVER: &str = "127.0.0.1:4242";
+
+pub(crate) fn zones_of(world: World) -> Zones {
+    let metrics = DnsMetrics::register(&Metrics::new()).unwrap();
+    let zones = Zones::build(
+        Arc::new(Published::compile(Arc::new(world), 1)),
+        &metrics,
+        1_700_000_000,
+    );
+    assert!(zones.problems().is_empty(), "{:?}", zones.problems());
+    zones
+}
+
+pub(crate) fn rules() -> AnswerRules {
+    AnswerRules {
+        udp_bytes_max: 1232,
+        ecs: EcsTrust::Everybody,
+        failover_ttl_seconds: 5,
+    }
+}
+
+/// A query by hickory-proto.
+#[derive(Clone)]
+pub(super) struct Ask(Message);
+
+impl Ask {
+    pub(super) fn new(name: &str, rtype: RecordType) -> Self {
+        let mut message = Message::query();
+        message.metadata.id = 0x4d52;
+        message.add_query(Query::query(Name::from_ascii(name).unwrap(), rtype));
+        Self(message)
+    }
+
+    pub(super) fn edns(mut self, change: impl FnOnce(&mut Edns)) -> Self {
+        change(self.0.edns.get_or_insert_with(Edns::new));
+        self
+    }
+
+    pub(super) fn subnet(self, network: &str) -> Self {
+        let (address, prefix) = network.split_once('/').unwrap();
+        let subnet = ClientSubnet::new(address.parse().unwrap(), prefix.parse().unwrap(), 0);
+        self.edns(|edns| edns.options_mut().insert(EdnsOption::Subnet(subnet)))
+    }
+
+    pub(super) fn class(mut self, class: DNSClass) -> Self {
+        self.0.queries[0].set_query_class(class);
+        self
+    }
+
+    pub(super) fn message(mut self, change: impl FnOnce(&mut Message)) -> Self {
+        change(&mut self.0);
+        self
+    }
+
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        self.0.to_vec().unwrap()
+    }
+}
+
+pub(super) fn reply_to(
+    zones: &Zones,
+    packet: &[u8],
+    transport: Transport,
+    source: &str,
+) -> Option<(Reply, Vec<u8>)> {
+    let source: SocketAddr = source.parse().unwrap();
+    let mut out = vec![0xaa; 65_535];
+    match answer(zones, &rules(), packet, source, transport, &mut out) {
+        Outcome::Drop => None,
+        Outcome::Reply(reply) => {
+            assert!(
+                out[reply.bytes..].iter().all(|byte| *byte == 0xaa),
+                "wrote behind the message"
+            );
+            out.truncate(reply.bytes);
+            Some((reply, out))
+        }
+    }
+}
+
+/// The answer to one question of a client, as a line.
+fn ask(zones: &Zones, ask: &Ask) -> String {
+    let (_, packet) = reply_to(zones, &ask.bytes(), Transport::Udp, RESOLVER).unwrap();
+    summary(&packet)
+}
+
+fn down(world: &mut World, endpoints: &[&str]) {
+    for endpoint in endpoints {
+        world
+            .health
+            .set(endpoint.parse().unwrap(), EndpointState::Down);
+    }
+}
+
+#[test]
+fn a_stand_in_answers_with_a_short_ttl() {
+    let mut world = world();
+    down(&mut world, &["eu-1"]);
+    let line = ask(
+        &zones_of(world),
+        &Ask::new("shop.example.test.", RecordType::A).subnet("10.2.0.0/24"),
+    );
+    assert_eq!(
+        line,
+        "NOERROR aa | an: shop.example.test. 5 A 192.0.2.1 | edns 1232 ecs 10.2.0.0/24/23"
+    );
+}
+
+#[test]
+fn health_bits_change_answers_without_a_new_plan() {
+    let zones = zones_of(world());
+    let question = Ask::new("shop.example.test.", RecordType::A).subnet("10.2.0.0/24");
+    assert!(ask(&zones, &question).contains(" 30 A 198.51.100.1"));
+    let published = zones.published();
+    let eu = published
+        .world
+        .topology
+        .endpoint(&"eu-1".parse().unwrap())
+        .unwrap();
+    published
+        .bits
+        .set_endpoint(&published.plan, eu, EndpointState::Down);
+    assert!(ask(&zones, &question).contains(" 5 A 192.0.2.1"));
+    published
+        .bits
+        .set_endpoint(&published.plan, eu, EndpointState::Up);
+    assert!(ask(&zones, &question).contains(" 30 A 198.51.100.1"));
+}
+
+#[test]
+fn a_closed_policy_fails_closed_and_says_why() {
+    let mut world = world();
+    down(&mut world, &["eu-1"]);
+    let zones = zones_of(world);
+    let question = Ask::new("gdpr.example.test.", RecordType::A).subnet("10.2.0.0/24");
+    assert_eq!(
+        ask(&zones, &question),
+        "SERVFAIL | edns 1232 ecs 10.2.0.0/24/23 ede no endpoint may serve this client now"
+    );
+    let plain = Ask::new("gdpr.example.test.", RecordType::A);
+    assert_eq!(ask(&zones, &plain), "SERVFAIL");
+}
+
+#[test]
+fn a_static_fallback_is_answered_by_family() {
+    let mut world = world();
+    down(&mut world, &["eu-1"]);
+    let zones = zones_of(world);
+    let line = ask(&zones, &Ask::new("static.example.test.", RecordType::A));
+    assert_eq!(
+        line,
+        "NOERROR aa | an: static.example.test. 30 A 192.0.2.200, static.example.test. 30 A 192.0.2.201"
+    );
+}
+
+#[test]
+fn subnets_of_the_untrusted_are_not_answered() {
+    let zones = zones_of(world());
+    let packet = Ask::new("shop.example.test.", RecordType::A)
+        .subnet("10.3.0.0/24")
+        .bytes();
+    let check = |ecs: EcsTrust, expected: &str| {
+        let rules = AnswerRules { ecs, ..rules() };
+        let mut out = [0; 1232];
+        let source = "10.1.2.3:999".parse().unwrap();
+        let Outcome::Reply(reply) =
+            answer(&zones, &rules, &packet, source, Transport::Udp, &mut out)
+        else {
+            panic!("no reply");
+        };
+        assert_eq!(
+            summary(&out[..reply.bytes]),
+            format!("NOERROR aa | an: shop.example.test. 30 A {expected}")
+        );
+    };
+    check(
+        EcsTrust::Everybody,
+        "203.0.113.1 | edns 1232 ecs 10.3.0.0/24/16",
+    );
+    check(
+        EcsTrust::From(vec!["10.1.0.0/16".parse().unwrap()]),
+        "203.0.113.1 | edns 1232 ecs 10.3.0.0/24/16",
+    );
+    // The resolver's own address is American.
+    check(EcsTrust::Nobody, "192.0.2.1 | edns 1232");
+    check(
+        EcsTrust::From(vec!["10.9.0.0/16".parse().unwrap()]),
+        "192.0.2.1 | edns 1232",
+    );
+}
+
+#[test]
+fn a_scope_is_what_the_answer_is_the_same_for() {
+    // Every address in the scope gets the same answer, for every client and service.
+    let zones = zones_of(world());
+    for name in ["shop", "gdpr", "pair", "alias"] {
+        for subnet in [
+            "10.1.7.0/24",
+            "10.2.2.0/24",
+            "10.2.3.0/24",
+            "10.2.3.128/25",
+            "10.3.0.0/20",
+            "9.0.0.0/24",
+        ] {
+            let question = |subnet: &str| {
+                Ask::new(&format!("{name}.example.test."), RecordType::A).subnet(subnet)
+            };
+            let (_, packet) =
+                reply_to(&zones, &question(subnet).bytes(), Transport::Udp, RESOLVER).unwrap();
+            let message = Message::from_vec(&packet).unwrap();
+            let edns = message.edns.as_ref().unwrap();
+            let Some(EdnsOption::Subnet(answered)) =
+                edns.option(hickory_proto::rr::rdata::opt::EdnsCode::Subnet)
+            else {
+                panic!("no subnet: {}", summary(&packet));
+            };
+            let network: ipnet::IpNet = format!("{}/{}", answered.addr(), answered.scope_prefix())
+                .parse()
+                .unwrap();
+            let sorted = |message: &Message| {
+                let mut answers: Vec<_> = message.answers.iter().map(ToString::to_string).collect();
+                answers.sort();
+                answers
+            };
+            for address in network
+                .trunc()
+                .subnets(32.min(network.prefix_len() + 6))
+                .unwrap()
+                .take(64)
+            {
+                let other = question(&format!("{}/32", address.addr())).bytes();
+                let (_, other) = reply_to(&zones, &other, Transport::Udp, RESOLVER).unwrap();
+                let other = Message::from_vec(&other).unwrap();
+                assert_eq!(
+                    sorted(&other),
+                    sorted(&message),
+                    "{name} {subnet} {network} {address}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn large_sets_are_truncated_whole_and_complete_over_tcp() {
+    let text = include_str!("../../tests/fixture/topology.yaml");
+    let mut records = String::from("    records:\n");
+    for n in 0..120 {
+        records.push_str(&format!(
+            "      - {{ name: big, type: A, data: 192.0.2.{n} }}\n"
+        ));
+    }
+    let world = crate::fixture::world_of(
+        &text.replacen("    records:\n", &records, 1),
+        crate::fixture::clients(),
+    );
+    let zones = zones_of(world);
+    let question = Ask::new("big.example.test.", RecordType::A).edns(|edns| {
+        edns.set_max_payload(4096);
+    });
+    let (reply, packet) = reply_to(&zones, &question.bytes(), Transport::Udp, RESOLVER).unwrap();
+    assert!(reply.truncated);
+    assert_eq!(summary(&packet), "NOERROR aa tc | edns 1232");
+    let (reply, packet) = reply_to(&zones, &question.bytes(), Transport::Tcp, RESOLVER).unwrap();
+    assert!(!reply.truncated);
+    assert_eq!(Message::from_vec(&packet).unwrap().answers.len(), 120);
+}
+
+#[test]
+fn the_clients_spelling_is_kept() {
+    let zones = zones_of(world());
+    let (_, packet) = reply_to(
+        &zones,
+        &Ask::new("WwW.eXaMpLe.TeSt.", RecordType::A).bytes(),
+        Transport::Udp,
+        RESOLVER,
+    )
+    .unwrap();
+    let message = Message::from_vec(&packet).unwrap();
+    assert_eq!(message.queries[0].name().to_ascii(), "WwW.eXaMpLe.TeSt.");
+    assert_eq!(message.answers[0].name.to_ascii(), "WwW.eXaMpLe.TeSt.");
+}
+
+/// Every question of the table, as seeds for mutations.
+fn seeds() -> Vec<Vec<u8>> {
+    table::cases().into_iter().map(|case| case.packet).collect()
+}
+
+/// What must hold for whatever bytes come: an answer that decodes, and errors that amplify little.
+fn check_any(zones: &Zones, packet: &[u8]) {
+    for transport in Transport::ALL {
+        let Some((reply, answer)) = reply_to(zones, packet, transport, RESOLVER) else {
+            continue;
+        };
+        assert!(answer[2] & 0x80 != 0, "not a response");
+        let message = decode(&answer);
+        assert_eq!(
+            message.metadata.id,
+            u16::from_be_bytes([packet[0], packet[1]])
+        );
+        if !matches!(reply.rcode, Rcode::NoError | Rcode::NxDomain) {
+            assert!(
+                answer.len() <= 3 * packet.len(),
+                "{} bytes for {}",
+                answer.len(),
+                packet.len()
+            );
+        }
+        if transport == Transport::Udp {
+            assert!(answer.len() <= 1232);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn any_bytes_get_a_decodable_answer_or_none(packet in proptest::collection::vec(any::<u8>(), 0..300)) {
+        thread_local!(static ZONES: Zones = zones_of(world()));
+        ZONES.with(|zones| check_any(zones, &packet));
+    }
+
+    #[test]
+    fn mutated_questions_get_a_decodable_answer_or_none(
+        seed in any::<prop::sample::Index>(),
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        cut in proptest::option::of(any::<prop::sample::Index>()),
+    ) {
+        thread_local!(static ZONES: (Zones, Vec<Vec<u8>>) = (zones_of(world()), seeds()));
+        ZONES.with(|(zones, seeds)| {
+            let mut packet = seed.get(seeds).clone();
+            for (at, to) in &changes {
+                if !packet.is_empty() {
+                    let at = at.index(packet.len());
+                    packet[at] = *to;
+                }
+            }
+            if let Some(cut) = &cut {
+                packet.truncate(cut.index(packet.len() + 1));
+            }
+            check_any(zones, &packet);
+        });
+    }
+}

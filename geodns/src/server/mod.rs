@@ -1,0 +1,226 @@
+//! The sockets: UDP on threads, TCP on tokio, one [`Responder`] behind both.
+//!
+//! Every address gets one UDP socket per worker (`SO_REUSEPORT`: the kernel spreads clients over
+//! them by a hash of their address) and one TCP listener. A UDP worker is a plain thread in a loop
+//! of receive, answer, send: no runtime stands between the kernel and the answer, and it is where
+//! batched calls and kernel bypass take over later ([`udp`]).
+
+mod tcp;
+mod udp;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use meridian_accept::{BindError, BindOptions, ConnectionLimit, PortSharing, bind_tcp, bind_udp};
+use meridian_live::PlanHandle;
+use meridian_telemetry::{DecisionLog, MetricError, Metrics};
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::config::{DnsSettings, TcpSettings};
+use crate::metrics::DnsMetrics;
+use crate::responder::Responder;
+
+/// Free ports tried for port 0: the one UDP was given may be taken for TCP.
+const FREE_PORT_TRIES: usize = 16;
+
+/// The DNS server could not start, or stopped by itself.
+#[derive(Debug, Error)]
+pub enum DnsError {
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// A socket refused an option or to say its address.
+    #[error("dns: cannot set up the socket of {address}")]
+    Socket {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A UDP thread could not be started.
+    #[error("dns: cannot start a UDP thread")]
+    Thread(#[source] io::Error),
+    /// A UDP thread stopped although nobody asked it to.
+    #[error("dns: the UDP worker of {address} stopped")]
+    Worker {
+        /// Its address.
+        address: SocketAddr,
+        /// Why; none when it panicked.
+        #[source]
+        source: Option<io::Error>,
+    },
+    /// A metric could not be registered.
+    #[error(transparent)]
+    Metric(#[from] MetricError),
+}
+
+/// A DNS server whose sockets are open.
+#[derive(Debug)]
+pub struct DnsServer {
+    responder: Arc<Responder>,
+    listeners: Vec<Listener>,
+    tcp: TcpSettings,
+    /// Ends the responder's following of plans with the server.
+    following: DropGuard,
+}
+
+/// The sockets of one address.
+#[derive(Debug)]
+struct Listener {
+    address: SocketAddr,
+    udp: Vec<std::net::UdpSocket>,
+    tcp: TcpListener,
+}
+
+impl DnsServer {
+    /// Opens every socket and builds the first zones. Call it inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`DnsError`].
+    pub fn bind(
+        settings: &DnsSettings,
+        plan: &PlanHandle,
+        metrics: &Metrics,
+        decisions: DecisionLog,
+    ) -> Result<Self, DnsError> {
+        let listeners = settings
+            .listen
+            .iter()
+            .map(|address| Listener::open(*address, settings.workers))
+            .collect::<Result<_, _>>()?;
+        let following = CancellationToken::new();
+        let metrics = DnsMetrics::register(metrics)?;
+        let responder = Responder::follow(
+            plan,
+            settings.rules.clone(),
+            metrics,
+            decisions,
+            following.clone(),
+        );
+        Ok(Self {
+            responder: Arc::new(responder),
+            listeners,
+            tcp: settings.tcp,
+            following: following.drop_guard(),
+        })
+    }
+
+    /// The addresses in use, ports filled in; UDP and TCP are the same.
+    #[must_use]
+    pub fn local_addrs(&self) -> Vec<SocketAddr> {
+        self.listeners
+            .iter()
+            .map(|listener| listener.address)
+            .collect()
+    }
+
+    /// What answers: for status pages.
+    #[must_use]
+    pub fn responder(&self) -> Arc<Responder> {
+        Arc::clone(&self.responder)
+    }
+
+    /// Serves until `shutdown`. What was received by then is answered; TCP connections end after
+    /// the query they are at.
+    ///
+    /// # Errors
+    /// [`DnsError::Thread`] or [`DnsError::Worker`]; the other workers are stopped first.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), DnsError> {
+        let Self {
+            responder,
+            listeners,
+            tcp,
+            following,
+        } = self;
+        let stop = Arc::new(AtomicBool::new(false));
+        let ended = shutdown.child_token();
+        let limit = ConnectionLimit::new(tcp.connections_max);
+        let mut workers = JoinSet::new();
+        let mut acceptors = JoinSet::new();
+        let mut failure = None;
+        for listener in listeners {
+            for socket in listener.udp {
+                let worker = udp::Worker::new(socket, Arc::clone(&responder), Arc::clone(&stop));
+                match spawn_worker(worker, listener.address) {
+                    Ok(ended) => {
+                        let address = listener.address;
+                        workers.spawn(async move { (address, ended.await.ok()) });
+                    }
+                    Err(error) => failure = Some(error),
+                }
+            }
+            let acceptor = tcp::Acceptor::new(Arc::clone(&responder), tcp, limit.clone());
+            acceptors.spawn(acceptor.run(listener.tcp, ended.clone()));
+        }
+        if failure.is_none() {
+            failure = tokio::select! {
+                () = shutdown.cancelled() => None,
+                Some(Ok((address, end))) = workers.join_next() => {
+                    Some(DnsError::Worker { address, source: end.and_then(Result::err) })
+                }
+            };
+        }
+        stop.store(true, Ordering::Relaxed);
+        ended.cancel();
+        while workers.join_next().await.is_some() {}
+        while acceptors.join_next().await.is_some() {}
+        drop(following);
+        failure.map_or(Ok(()), Err)
+    }
+}
+
+type WorkerEnd = tokio::sync::oneshot::Receiver<io::Result<()>>;
+
+/// Starts a worker's thread; the receiver hears how it ended, or nothing when it panicked.
+fn spawn_worker(worker: udp::Worker, address: SocketAddr) -> Result<WorkerEnd, DnsError> {
+    let (say, hear) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new()
+        .name(format!("dns-{}", address.port()))
+        // Nobody listening means that the server is gone.
+        .spawn(move || drop(say.send(worker.run())))
+        .map_err(DnsError::Thread)?;
+    Ok(hear)
+}
+
+impl Listener {
+    fn open(address: SocketAddr, workers: usize) -> Result<Self, DnsError> {
+        let tries = if address.port() == 0 {
+            FREE_PORT_TRIES
+        } else {
+            1
+        };
+        let mut last = Self::open_once(address, workers);
+        for _ in 1..tries {
+            if last.is_ok() {
+                break;
+            }
+            last = Self::open_once(address, workers);
+        }
+        last
+    }
+
+    fn open_once(wanted: SocketAddr, workers: usize) -> Result<Self, DnsError> {
+        let shared = BindOptions {
+            sharing: PortSharing::Shared,
+            ..BindOptions::default()
+        };
+        // TCP asks for the port alone: a second server on this address fails here, instead of
+        // sharing the UDP clients of the first.
+        let tcp = bind_tcp(wanted, BindOptions::default())?;
+        let socket_error = |source| DnsError::Socket {
+            address: wanted,
+            source,
+        };
+        let address = tcp.local_addr().map_err(socket_error)?;
+        let udp = (0..workers)
+            .map(|_| udp::prepare(bind_udp(address, shared)?).map_err(socket_error))
+            .collect::<Result<_, DnsError>>()?;
+        Ok(Self { address, udp, tcp })
+    }
+}

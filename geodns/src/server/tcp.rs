@@ -1,0 +1,197 @@
+//! DNS over TCP (RFC 7766): two bytes of length before every message, many messages a connection.
+//!
+//! A connection is one task that reads, answers and writes in order; answers to pipelined queries
+//! are collected while more queries are already buffered and written together. A query takes
+//! microseconds, so nothing is gained by answering out of order.
+//!
+//! Limits: connections, queries per connection and silence by configuration; a query longer than
+//! [`QUERY_BYTES_MAX`] ends the connection; collected answers are written from [`FLUSH_BYTES`] on.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use meridian_accept::{ConnectionLimit, ConnectionPermit};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::udp::QUERY_BYTES_MAX;
+use crate::config::TcpSettings;
+use crate::responder::{Outcome, Responder};
+
+/// Collected answers are written when they reach this size.
+const FLUSH_BYTES: usize = 16 * 1024;
+/// Buffer a response is first tried in; nearly all fit.
+const RESPONSE_BYTES: usize = 2 * 1024;
+/// How long open connections may take to finish their query at shutdown.
+const DRAIN: Duration = Duration::from_secs(2);
+/// Pause after a failed accept: the usual cause, no free descriptors, does not pass sooner.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Accepts connections on one address.
+pub(super) struct Acceptor {
+    responder: Arc<Responder>,
+    settings: TcpSettings,
+    limit: ConnectionLimit,
+}
+
+impl Acceptor {
+    pub(super) fn new(
+        responder: Arc<Responder>,
+        settings: TcpSettings,
+        limit: ConnectionLimit,
+    ) -> Self {
+        Self {
+            responder,
+            settings,
+            limit,
+        }
+    }
+
+    /// Serves until `stop`, then gives open connections a moment.
+    pub(super) async fn run(self, listener: TcpListener, stop: CancellationToken) {
+        let mut connections = JoinSet::new();
+        loop {
+            let accepted = tokio::select! {
+                () = stop.cancelled() => break,
+                // Reaps ended connections, so that the set holds only open ones.
+                Some(_) = connections.join_next() => continue,
+                accepted = listener.accept() => accepted,
+            };
+            let (stream, source) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "dns: accepting failed");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            let Some(permit) = self.limit.try_acquire() else {
+                self.responder.metrics().tcp_refused.inc();
+                continue;
+            };
+            let connection = Connection::new(stream, source, Arc::clone(&self.responder), permit);
+            connections.spawn(connection.serve(self.settings, stop.clone()));
+        }
+        let drained = async { while connections.join_next().await.is_some() {} };
+        if timeout(DRAIN, drained).await.is_err() {
+            connections.shutdown().await;
+        }
+    }
+}
+
+/// One connection and its buffers, about 10 KiB.
+struct Connection {
+    stream: BufReader<TcpStream>,
+    source: SocketAddr,
+    responder: Arc<Responder>,
+    query: Vec<u8>,
+    response: Vec<u8>,
+    /// Answers waiting to be written, each with its length before it.
+    outgoing: Vec<u8>,
+    open: OpenGauge,
+}
+
+/// Keeps the gauge right whatever way a connection ends.
+struct OpenGauge {
+    responder: Arc<Responder>,
+    _permit: ConnectionPermit,
+}
+
+impl OpenGauge {
+    fn new(responder: Arc<Responder>, permit: ConnectionPermit) -> Self {
+        responder.metrics().tcp_connections.inc();
+        Self {
+            responder,
+            _permit: permit,
+        }
+    }
+}
+
+impl Drop for OpenGauge {
+    fn drop(&mut self) {
+        self.responder.metrics().tcp_connections.dec();
+    }
+}
+
+impl Connection {
+    fn new(
+        stream: TcpStream,
+        source: SocketAddr,
+        responder: Arc<Responder>,
+        permit: ConnectionPermit,
+    ) -> Self {
+        // Best effort: without it answers may wait for acknowledgements.
+        let _ = stream.set_nodelay(true);
+        Self {
+            stream: BufReader::with_capacity(QUERY_BYTES_MAX, stream),
+            source,
+            open: OpenGauge::new(Arc::clone(&responder), permit),
+            responder,
+            query: Vec::new(),
+            response: vec![0; RESPONSE_BYTES],
+            outgoing: Vec::new(),
+        }
+    }
+
+    /// Serves queries until the client leaves, breaks a limit or the server stops.
+    async fn serve(mut self, settings: TcpSettings, stop: CancellationToken) {
+        for _ in 0..settings.queries_max {
+            let read = tokio::select! {
+                // What has arrived is answered first.
+                () = stop.cancelled(), if self.stream.buffer().is_empty() => break,
+                read = timeout(settings.idle_timeout, read_query(&mut self.stream, &mut self.query)) => read,
+            };
+            let Ok(Ok(())) = read else { break };
+            self.answer();
+            if self.stream.buffer().is_empty() || self.outgoing.len() >= FLUSH_BYTES {
+                match timeout(
+                    settings.idle_timeout,
+                    self.stream.get_mut().write_all(&self.outgoing),
+                )
+                .await
+                {
+                    Ok(Ok(())) => self.outgoing.clear(),
+                    _ => return,
+                }
+            }
+        }
+        // The client may have left already.
+        let _ = timeout(settings.idle_timeout, async {
+            self.stream.get_mut().write_all(&self.outgoing).await?;
+            self.stream.get_mut().shutdown().await
+        })
+        .await;
+        drop(self.open);
+    }
+
+    /// Appends the answer to the query that was read.
+    fn answer(&mut self) {
+        let outcome = self
+            .responder
+            .answer_stream(&self.query, self.source, &mut self.response);
+        let Outcome::Reply(reply) = outcome else {
+            return;
+        };
+        // A response is at most 65,535 bytes: `TCP_BYTES_MAX`.
+        self.outgoing
+            .extend_from_slice(&(reply.bytes as u16).to_be_bytes());
+        self.outgoing
+            .extend_from_slice(&self.response[..reply.bytes]);
+    }
+}
+
+/// Reads one message with its length.
+async fn read_query(stream: &mut BufReader<TcpStream>, query: &mut Vec<u8>) -> io::Result<()> {
+    let bytes = usize::from(stream.read_u16().await?);
+    if bytes > QUERY_BYTES_MAX {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    query.resize(bytes, 0);
+    stream.read_exact(query).await?;
+    Ok(())
+}
