@@ -25,6 +25,7 @@ mod check;
 mod config;
 pub mod hysteresis;
 mod metrics;
+mod outbox;
 mod prober;
 pub mod schedule;
 mod status;

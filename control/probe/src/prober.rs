@@ -6,12 +6,11 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use meridian_telemetry::{MetricError, Metrics};
-use meridian_topology::EndpointId;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinError, JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
@@ -20,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::check::{Checker, Failure, TlsTrust, TrustError};
 use crate::config::{CONCURRENT_MAX, ProbeConfig};
 use crate::metrics::ProbeMetrics;
+use crate::outbox::Outbox;
 use crate::schedule::Schedule;
 use crate::status::{Board, LastProbe, ProbeStatus};
 use crate::table::{EndpointChange, Observation, SlotId, Table};
@@ -74,7 +74,7 @@ impl Prober {
             board: board.clone(),
             running: JoinSet::new(),
             under_way: HashMap::new(),
-            outbox: VecDeque::new(),
+            outbox: Outbox::default(),
             nonce: config.seed,
         };
         let task = tokio::spawn(supervisor.run(targets, sink, shutdown));
@@ -132,8 +132,7 @@ struct Supervisor {
     board: Board,
     running: JoinSet<Result<(), Failure>>,
     under_way: HashMap<tokio::task::Id, UnderWay>,
-    /// Transitions the receiver has not taken: at most one an endpoint.
-    outbox: VecDeque<Transition>,
+    outbox: Outbox,
     nonce: u64,
 }
 
@@ -180,7 +179,7 @@ impl Supervisor {
             () = is_due => self.start_due(),
             permit = sink.reserve(), if !self.outbox.is_empty() => match permit {
                 Ok(permit) => {
-                    if let Some(transition) = self.outbox.pop_front() {
+                    if let Some(transition) = self.outbox.pop() {
                         permit.send(transition);
                     }
                 }
@@ -192,7 +191,7 @@ impl Supervisor {
 
     fn apply(&mut self, targets: &[Target]) {
         let applied = self.table.apply(targets, Instant::now());
-        let removed = &applied.removed;
+        let removed: BTreeSet<SlotId> = applied.removed.into_iter().collect();
         for probe in self
             .under_way
             .values()
@@ -202,7 +201,7 @@ impl Supervisor {
         }
         let now = unix_us(SystemTime::now());
         let mut board = self.board.lock();
-        for id in removed {
+        for id in &removed {
             board.remove(id);
         }
         for &id in &applied.added {
@@ -331,20 +330,14 @@ impl Supervisor {
         let (state, ms) = (to.word(), detection.as_millis());
         tracing::info!(%endpoint, to = state, %cause, detection_ms = ms, "endpoint is {state}");
         self.metrics.changed(&endpoint, to, detection);
-        self.forget_waiting(&endpoint);
         let at = SystemTime::now();
-        self.outbox.push_back(Transition {
+        self.outbox.push(Transition {
             endpoint,
             to,
             cause,
             at,
             detection,
         });
-    }
-
-    /// Only an endpoint's latest verdict matters to whoever was too busy to take the earlier one.
-    fn forget_waiting(&mut self, endpoint: &EndpointId) {
-        self.outbox.retain(|waiting| waiting.endpoint != *endpoint);
     }
 }
 

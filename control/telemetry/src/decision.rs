@@ -2,7 +2,7 @@
 //!
 //! This is what models learn from and what off-policy evaluation needs, so each row carries the
 //! propensity of the pick and the rate at which rows were sampled. Rows wait in memory and are
-//! written as Arrow IPC *files*, one record batch each ([`schema`]); a file appears under its
+//! written as Arrow IPC *files*, one record batch each; a file appears under its
 //! final name only when it is complete ([`DecisionLog`]).
 //!
 //! **Sampling** is a pure function of the decision's id: an id is kept when

@@ -9,6 +9,7 @@
 //! never from clients; names that only a client could fill are refused ([`CLIENT_CHOSEN_LABELS`]).
 
 mod name;
+mod room;
 #[cfg(test)]
 mod tests;
 
@@ -16,13 +17,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use name::{CLIENT_CHOSEN_LABELS, NAME_PART_BYTES_MAX, Unit};
+use prometheus::Registry;
 use prometheus::core::Collector;
 pub use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
 };
-use prometheus::{HistogramOpts, Opts, Registry};
-
-use name::MetricName;
+pub use room::Room;
 
 /// Most metric names one process may register. Reached only by a bug that invents names.
 pub const METRICS_MAX: usize = 1_024;
@@ -216,10 +216,7 @@ impl Metrics {
     /// [`MetricError::BadName`] if `room` is not a lower-case word.
     pub fn room(&self, room: &'static str) -> Result<Room, MetricError> {
         name::check_part(room)?;
-        Ok(Room {
-            metrics: self.clone(),
-            room,
-        })
+        Ok(Room::new(self.clone(), room))
     }
 
     /// Everything in Prometheus' text format (`text/plain; version=0.0.4`), families by name.
@@ -289,137 +286,5 @@ impl Metrics {
             },
         );
         Ok(metric)
-    }
-}
-
-/// One room's view of the registry: every metric made here is named after the room.
-#[derive(Debug, Clone)]
-pub struct Room {
-    metrics: Metrics,
-    room: &'static str,
-}
-
-/// Makes the getter of one metric kind: the shape string and the variant always agree, so the
-/// final `match` cannot miss.
-macro_rules! kind {
-    ($(#[$doc:meta])* $method:ident -> $type:ident, $variant:ident, $kind:ident) => {
-        $(#[$doc])*
-        ///
-        /// # Errors
-        /// See [`MetricError`].
-        pub fn $method(&self, what: &str, unit: Unit, help: &str) -> Result<$type, MetricError> {
-            let name = MetricName::new(self.room, what, unit, name::Kind::$kind)?.into_string();
-            let shape = stringify!($method).to_owned();
-            let make = || $type::with_opts(Opts::new(name.clone(), help));
-            match self.metrics.get_or_register(&name, shape, make, Registered::$variant)? {
-                Registered::$variant(metric) => Ok(metric),
-                _ => unreachable!("the shape names the variant"),
-            }
-        }
-    };
-    ($(#[$doc:meta])* $method:ident -> $type:ident [labels], $variant:ident, $kind:ident) => {
-        $(#[$doc])*
-        ///
-        /// # Errors
-        /// See [`MetricError`].
-        pub fn $method(
-            &self,
-            what: &str,
-            unit: Unit,
-            help: &str,
-            labels: &[&str],
-        ) -> Result<$type, MetricError> {
-            let name = MetricName::new(self.room, what, unit, name::Kind::$kind)?.into_string();
-            name::check_labels(&name, labels)?;
-            let shape = format!("{}{labels:?}", stringify!($method));
-            let make = || $type::new(Opts::new(name.clone(), help), labels);
-            match self.metrics.get_or_register(&name, shape, make, Registered::$variant)? {
-                Registered::$variant(metric) => Ok(metric),
-                _ => unreachable!("the shape names the variant"),
-            }
-        }
-    };
-}
-
-impl Room {
-    kind!(
-        /// A counter: `_total` is appended.
-        counter -> IntCounter, Counter, Counter
-    );
-    kind!(
-        /// Counters told apart by labels.
-        counter_vec -> IntCounterVec [labels], CounterVec, Counter
-    );
-    kind!(
-        /// A value that goes up and down.
-        gauge -> Gauge, Gauge, Gauge
-    );
-    kind!(
-        /// Values told apart by labels.
-        gauge_vec -> GaugeVec [labels], GaugeVec, Gauge
-    );
-    kind!(
-        /// A whole number that goes up and down.
-        int_gauge -> IntGauge, IntGauge, Gauge
-    );
-    kind!(
-        /// Whole numbers told apart by labels.
-        int_gauge_vec -> IntGaugeVec [labels], IntGaugeVec, Gauge
-    );
-
-    /// A distribution over the given upper bounds (see [`LATENCY_SECONDS`], [`SIZE_BYTES`],
-    /// [`RATIO`]).
-    ///
-    /// # Errors
-    /// See [`MetricError`].
-    pub fn histogram(
-        &self,
-        what: &str,
-        unit: Unit,
-        help: &str,
-        buckets: &[f64],
-    ) -> Result<Histogram, MetricError> {
-        let name = MetricName::new(self.room, what, unit, name::Kind::Histogram)?.into_string();
-        let shape = format!("histogram{buckets:?}");
-        let make = || {
-            Histogram::with_opts(HistogramOpts::new(name.clone(), help).buckets(buckets.to_vec()))
-        };
-        match self
-            .metrics
-            .get_or_register(&name, shape, make, Registered::Histogram)?
-        {
-            Registered::Histogram(metric) => Ok(metric),
-            _ => unreachable!("the shape names the variant"),
-        }
-    }
-
-    /// Distributions told apart by labels.
-    ///
-    /// # Errors
-    /// See [`MetricError`].
-    pub fn histogram_vec(
-        &self,
-        what: &str,
-        unit: Unit,
-        help: &str,
-        labels: &[&str],
-        buckets: &[f64],
-    ) -> Result<HistogramVec, MetricError> {
-        let name = MetricName::new(self.room, what, unit, name::Kind::Histogram)?.into_string();
-        name::check_labels(&name, labels)?;
-        let shape = format!("histogram_vec{labels:?}{buckets:?}");
-        let make = || {
-            HistogramVec::new(
-                HistogramOpts::new(name.clone(), help).buckets(buckets.to_vec()),
-                labels,
-            )
-        };
-        match self
-            .metrics
-            .get_or_register(&name, shape, make, Registered::HistogramVec)?
-        {
-            Registered::HistogramVec(metric) => Ok(metric),
-            _ => unreachable!("the shape names the variant"),
-        }
     }
 }

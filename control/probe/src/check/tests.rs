@@ -260,32 +260,41 @@ fn has_ended(pid: &str) -> bool {
     }
 }
 
+/// Waits for a condition outside of this process.
+async fn until(mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < DEADLINE, "it never came true");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
 #[tokio::test]
-async fn a_slow_program_is_killed_with_its_children() {
+async fn a_slow_program_runs_into_the_timeout() {
+    let address: SocketAddr = "127.0.0.1:8080".parse().unwrap();
+    let said = said(probe_briefly(address, exec("/bin/sleep", &["1000"])).await);
+    assert_eq!(said, "timeout: timeout after 30ms while the program ran");
+}
+
+/// What a timeout, a removed check and a shutdown have in common: the probe is dropped.
+#[tokio::test]
+async fn a_dropped_program_is_killed_with_its_children() {
     let directory = tempfile::tempdir().unwrap();
     let pids = directory.path().join("pids");
     let script = format!(
         "sleep 1000 & echo $$ $! > {0}.new; mv {0}.new {0}; wait",
         pids.display()
     );
-    let mut target = target(
-        "fra-1",
-        "127.0.0.1:1".parse().unwrap(),
-        exec("/bin/sh", &["-c", &script]),
-    );
-    // Long enough for a shell to start on a busy machine; the script itself never ends.
-    target.check.timeout = Millis(2_000);
-    let said = said(checker().probe(&target, 7).await);
-    assert_eq!(said, "timeout: timeout after 2s while the program ran");
-    let pids = fs::read_to_string(&pids).unwrap();
-    let began = Instant::now();
-    for pid in pids.split_whitespace() {
-        while !has_ended(pid) {
-            assert!(began.elapsed() < DEADLINE, "process {pid} is still there");
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
+    let kind = exec("/bin/sh", &["-c", &script]);
+    tokio::select! {
+        result = probe("127.0.0.1:8080".parse().unwrap(), kind) => unreachable!("{result:?}"),
+        () = until(|| pids.exists()) => {}
     }
+    let pids = fs::read_to_string(&pids).unwrap();
     assert_eq!(pids.split_whitespace().count(), 2);
+    for pid in pids.split_whitespace() {
+        until(|| has_ended(pid)).await;
+    }
 }
 
 #[test]
