@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use meridian_accept::{CertStore, TrustedSources, client_address, forwarded, x_forwarded_for};
-use meridian_engine::{ClassId, ClientKey, Pick, Sticky};
+use meridian_engine::policy::Sticky;
+use meridian_engine::{ClassId, ClientKey, Pick};
 use meridian_telemetry::DecisionId;
 use meridian_topology::{EndpointIdx, model::Endpoint};
 use pingora_http::RequestHeader;

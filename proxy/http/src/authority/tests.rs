@@ -8,7 +8,8 @@ use super::*;
 
 #[test]
 fn authorities_are_taken_apart() {
-    let cases: &[(&str, Option<(&str, Option<u16>)>)] = &[
+    type Parts = (&'static str, Option<u16>);
+    let cases: &[(&str, Option<Parts>)] = &[
         ("example.com", Some(("example.com", None))),
         ("Example.com:8080", Some(("Example.com", Some(8080)))),
         ("example.com.", Some(("example.com", None))),

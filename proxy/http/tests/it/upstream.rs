@@ -1,0 +1,221 @@
+//! An upstream server that behaves, or misbehaves, as a test says.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// What the server does with a request whose head it has read.
+#[derive(Debug, Clone)]
+pub enum Manner {
+    /// 200 with its name; the request's body is read first.
+    Serve,
+    /// As `Serve`, after a while.
+    Slow(Duration),
+    /// This status, with its name.
+    Status(u16),
+    /// Says nothing.
+    Hang,
+    /// Closes after half a response head.
+    CloseInHead,
+    /// Closes at once.
+    CloseSilently,
+    /// Closes after half the body it announced.
+    CloseInBody,
+    /// Says something that is not HTTP.
+    Babble,
+    /// Begins a body of 10 bytes and sends one byte each time.
+    Trickle(Duration),
+    /// 101, then echoes.
+    Upgrade,
+}
+
+struct Shared {
+    name: String,
+    manner: Mutex<Manner>,
+    heads: Mutex<Vec<String>>,
+    bodies: Mutex<Vec<Vec<u8>>>,
+    connections: AtomicUsize,
+}
+
+pub struct Upstream {
+    pub address: SocketAddr,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+    _stop_on_drop: DropGuard,
+}
+
+impl Upstream {
+    pub async fn start(name: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared {
+            name: name.to_owned(),
+            manner: Mutex::new(Manner::Serve),
+            heads: Mutex::default(),
+            bodies: Mutex::default(),
+            connections: AtomicUsize::new(0),
+        });
+        let stop = CancellationToken::new();
+        tokio::spawn(accept(listener, Arc::clone(&shared), stop.clone()));
+        Self {
+            address,
+            shared,
+            _stop_on_drop: stop.clone().drop_guard(),
+            stop,
+        }
+    }
+
+    pub fn behave(&self, manner: Manner) {
+        *self.shared.manner.lock().unwrap() = manner;
+    }
+
+    /// Refuses connections from now on and cuts those that are open.
+    pub async fn die(&self) {
+        self.stop.cancel();
+        while TcpStream::connect(self.address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Heads of requests, in the order they came.
+    pub fn heads(&self) -> Vec<String> {
+        self.shared.heads.lock().unwrap().clone()
+    }
+
+    pub fn bodies(&self) -> Vec<Vec<u8>> {
+        self.shared.bodies.lock().unwrap().clone()
+    }
+
+    pub fn requests(&self) -> usize {
+        self.shared.heads.lock().unwrap().len()
+    }
+
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::SeqCst)
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>, stop: CancellationToken) {
+    loop {
+        let socket = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => accepted.unwrap().0,
+        };
+        shared.connections.fetch_add(1, Ordering::SeqCst);
+        let (shared, stop) = (Arc::clone(&shared), stop.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                _ = serve(socket, &shared) => {}
+            }
+        });
+    }
+}
+
+async fn serve(mut socket: TcpStream, shared: &Shared) -> std::io::Result<()> {
+    let mut early = Vec::new();
+    loop {
+        let Some(head) = read_head(&mut socket, &mut early).await? else {
+            return Ok(());
+        };
+        shared.heads.lock().unwrap().push(head.clone());
+        let manner = shared.manner.lock().unwrap().clone();
+        match manner {
+            Manner::Serve => answer(&mut socket, &mut early, shared, &head, 200).await?,
+            Manner::Slow(pause) => {
+                tokio::time::sleep(pause).await;
+                answer(&mut socket, &mut early, shared, &head, 200).await?;
+            }
+            Manner::Status(status) => answer(&mut socket, &mut early, shared, &head, status).await?,
+            Manner::Hang => std::future::pending().await,
+            Manner::CloseSilently => return Ok(()),
+            Manner::CloseInHead => return socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Le").await,
+            Manner::CloseInBody => {
+                let half = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf.";
+                return socket.write_all(half).await;
+            }
+            Manner::Babble => return socket.write_all(b"220 mail.example ESMTP\r\n\r\n").await,
+            Manner::Trickle(pause) => {
+                socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n").await?;
+                for _ in 0..10 {
+                    tokio::time::sleep(pause).await;
+                    socket.write_all(b".").await?;
+                }
+            }
+            Manner::Upgrade => return echo(socket, early).await,
+        }
+    }
+}
+
+async fn answer(
+    socket: &mut TcpStream,
+    early: &mut Vec<u8>,
+    shared: &Shared,
+    head: &str,
+    status: u16,
+) -> std::io::Result<()> {
+    let body = read_body(socket, early, head).await?;
+    shared.bodies.lock().unwrap().push(body);
+    let name = &shared.name;
+    let length = name.len();
+    let text = if head.starts_with("HEAD ") { "" } else { name };
+    let response =
+        format!("HTTP/1.1 {status} Because\r\nContent-Length: {length}\r\nX-Upstream: {name}\r\n\r\n{text}");
+    socket.write_all(response.as_bytes()).await
+}
+
+async fn echo(mut socket: TcpStream, early: Vec<u8>) -> std::io::Result<()> {
+    socket
+        .write_all(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+        .await?;
+    socket.write_all(&early).await?;
+    let (mut read, mut write) = socket.split();
+    tokio::io::copy(&mut read, &mut write).await?;
+    write.shutdown().await
+}
+
+async fn read_head(socket: &mut TcpStream, early: &mut Vec<u8>) -> std::io::Result<Option<String>> {
+    loop {
+        if let Some(end) = early.windows(4).position(|window| window == b"\r\n\r\n") {
+            let head: Vec<u8> = early.drain(..end + 4).collect();
+            return Ok(Some(String::from_utf8_lossy(&head).into_owned()));
+        }
+        if socket.read_buf(early).await? == 0 {
+            return Ok(None);
+        }
+    }
+}
+
+async fn read_body(
+    socket: &mut TcpStream,
+    early: &mut Vec<u8>,
+    head: &str,
+) -> std::io::Result<Vec<u8>> {
+    let lower = head.to_ascii_lowercase();
+    if lower.contains("transfer-encoding: chunked") {
+        while !early.ends_with(b"0\r\n\r\n") {
+            if socket.read_buf(early).await? == 0 {
+                break;
+            }
+        }
+        return Ok(std::mem::take(early));
+    }
+    let length = lower
+        .split("content-length: ")
+        .nth(1)
+        .and_then(|rest| rest.split("\r\n").next())
+        .map_or(0, |length| length.parse().unwrap());
+    while early.len() < length {
+        if socket.read_buf(early).await? == 0 {
+            break;
+        }
+    }
+    let length = length.min(early.len());
+    Ok(early.drain(..length).collect())
+}
