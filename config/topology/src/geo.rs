@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Mean radius of the Earth in kilometres (IUGG R1); the haversine formula's error against the
 /// ellipsoid stays below 0.6 %, far below what routes add.
-const EARTH_RADIUS_KM: f64 = 6_371.0088;
+const EARTH_RADIUS_KM: f64 = 6371.0088;
 
 /// Why two numbers are not a place on Earth.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]

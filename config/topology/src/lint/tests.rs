@@ -106,11 +106,15 @@ fn the_contract_block_loads_and_has_effect() {
 
 #[test]
 fn the_contract_block_on_a_topology_that_cannot_keep_it() {
-    check(CONTRACT, API, &expect![[r#"
+    check(
+        CONTRACT,
+        API,
+        &expect![[r#"
         warning[rto-detection]: service api: its checks may need 11500ms to notice a failure, more than `rto_target` 5s; shorten `interval` or `timeout`, or lower `fall`
         warning[dpdk]: network.enable_dpdk: no machine of type `network` or `full` has an interface with `dpdk`; declare one under `edge_nodes`, or turn it off
         warning[sriov]: network.enable_sriov: no machine of type `network` or `full` has an interface with `sriov`; declare one under `edge_nodes`, or turn it off
-        warning[latency-target]: network.latency_target: a write in `us-east-1` waits for `eu-west-1`, 5466 km away: at least 54.7 ms by fibre, more than 1ms; raise the target, or choose secondaries that are closer"#]]);
+        warning[latency-target]: network.latency_target: a write in `us-east-1` waits for `eu-west-1`, 5466 km away: at least 54.7 ms by fibre, more than 1ms; raise the target, or choose secondaries that are closer"#]],
+    );
 }
 
 #[test]
@@ -119,10 +123,14 @@ fn manual_failover() {
                  { consistency_model: eventual, min_replicas: 2 }\n  failover: \
                  { automatic_failover: false, rto_target: 1m, rpo_target: 1s }\n";
     assert_eq!(load(block, API).failover_mode(), FailoverMode::Manual);
-    check(block, API, &expect![[r#"
+    check(
+        block,
+        API,
+        &expect![[r#"
         warning[rpo-consistency]: failover.rpo_target: eventual replication may lose more than 1s of acknowledged writes; choose `consistency_model: strong`, which loses none
         warning[rto-manual]: failover.rto_target: with `automatic_failover: false` a person has to act within 1m; turn `automatic_failover` on, or drop the objective
-        warning[too-few-replicas]: replication.min_replicas: primary and secondary regions are 1; at least 2 are wanted; add members, or lower `min_replicas`"#]]);
+        warning[too-few-replicas]: replication.min_replicas: primary and secondary regions are 1; at least 2 are wanted; add members, or lower `min_replicas`"#]],
+    );
 }
 
 #[test]
@@ -140,7 +148,10 @@ fn checks_names_and_answers() {
                 { cname: [{ region: us-east-1, name: use1.example.com }] } } }\n  - { id: idle, \
                 policy: p }\ndns_zones:\n  - { origin: example.com, ns: [ns1.example.com, \
                 ns.example.org], soa: { mname: a.b, rname: c.d } }\n";
-    check("services: []\n", rest, &expect![[r#"
+    check(
+        "services: []\n",
+        rest,
+        &expect![[r#"
         warning[cname-target]: service api: its CNAME answer has no name for ap-northeast-1, ap-southeast-1, eu-central-1, eu-west-1, us-central-1, us-west-2; clients sent there would get no answer: add the regions to `answer.cname`
         warning[no-endpoint]: service idle: no endpoint serves it; name it in the `services` of an endpoint
         warning[no-health-check]: endpoint ap-northeast-1-1: nothing checks its health; add `health_checks` to it or to its service
@@ -150,5 +161,6 @@ fn checks_names_and_answers() {
         warning[no-health-check]: endpoint us-central-1-1: nothing checks its health; add `health_checks` to it or to its service
         warning[no-health-check]: endpoint us-east-1-1: nothing checks its health; add `health_checks` to it or to its service
         warning[no-health-check]: endpoint us-west-2-1: nothing checks its health; add `health_checks` to it or to its service
-        warning[name-server-address]: zone example.com: its name server `ns1.example.com` has no address in it; add an A or AAAA record for it"#]]);
+        warning[name-server-address]: zone example.com: its name server `ns1.example.com` has no address in it; add an A or AAAA record for it"#]],
+    );
 }

@@ -2,6 +2,7 @@
 //! report, and what is generated (schemas, reference, the YAML of `meridian init`) is up to date.
 //! `UPDATE_EXPECT=1` rewrites goldens.
 #![allow(
+    clippy::panic,
     clippy::unwrap_used,
     clippy::disallowed_methods,
     reason = "tests read files; the room itself does not"
@@ -9,6 +10,8 @@
 
 mod broken;
 mod examples;
+mod generated;
+mod mutations;
 
 use std::path::{Path, PathBuf};
 
