@@ -1,0 +1,25 @@
+//! The benchmarks by name.
+
+use crate::{GenError, dns, engine, http, process, report::Report, rounds::Effort};
+
+/// Every benchmark there is.
+pub const NAMES: [&str; 4] = ["decide", "compile", "dns", "http"];
+
+/// Runs a benchmark against `peers`, or all it knows.
+///
+/// # Errors
+/// When there is none of that name, or it fails.
+pub fn run(name: &str, peers: Option<&[String]>, effort: Effort) -> Result<Report, GenError> {
+    process::raise_open_files()?;
+    match name {
+        "decide" => engine::decide(effort),
+        "compile" => engine::compile_plans(effort),
+        "dns" => dns::run(peers, effort),
+        "http" => http::run(peers, effort),
+        _ => Err(GenError::Unknown {
+            what: "benchmark",
+            name: name.to_owned(),
+            known: NAMES.join(", "),
+        }),
+    }
+}

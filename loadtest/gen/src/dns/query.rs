@@ -1,0 +1,109 @@
+//! One question as bytes, made once and patched for each network; and asking it once.
+//!
+//! All questions have the same length, so a kernel that segments (UDP GSO) can send many at once.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
+    time::Duration,
+};
+
+use hickory_proto::{
+    op::{Message, ResponseCode},
+    rr::RData,
+};
+
+use super::geography::Network;
+
+/// The name asked for.
+pub const NAME: &str = "www.bench.example";
+/// The zone it is in.
+pub const ZONE: &str = "bench.example";
+/// Longest wait for the answer to a single question.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// Enough for every answer.
+const ANSWER_BYTES_MAX: usize = 1232;
+
+/// A question for the A records of [`NAME`] with a client subnet of /24.
+#[derive(Clone, Debug)]
+pub struct Question {
+    bytes: Vec<u8>,
+}
+
+impl Default for Question {
+    fn default() -> Self {
+        // RFC 1035 §4.1.1: id, flags, one question, one additional record.
+        let mut bytes = vec![0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1];
+        for label in NAME.split('.') {
+            bytes.push(u8::try_from(label.len()).unwrap_or(0));
+            bytes.extend(label.bytes());
+        }
+        // The root; type A, class IN.
+        bytes.extend([0, 0, 1, 0, 1]);
+        // RFC 6891 §6.1.2: OPT for 1,232 bytes with 11 bytes of options.
+        bytes.extend([0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0, 0, 11]);
+        // RFC 7871 §6: client subnet, 7 bytes, IPv4, source /24, scope 0, three bytes of address.
+        bytes.extend([0, 8, 0, 7, 0, 1, 24, 0, 0, 0, 0]);
+        Self { bytes }
+    }
+}
+
+impl Question {
+    /// How long every question is.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Never: a question has a header.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// The bytes of the question `id` on behalf of `network`.
+    pub fn patched(&mut self, id: u16, network: Network) -> &[u8] {
+        self.bytes[..2].copy_from_slice(&id.to_be_bytes());
+        let subnet = self.bytes.len() - network.prefix.len();
+        self.bytes[subnet..].copy_from_slice(&network.prefix);
+        &self.bytes
+    }
+}
+
+/// The id of a reply that is a success with at least one answer; `None` for anything else.
+#[must_use]
+pub fn answered(reply: &[u8]) -> Option<u16> {
+    let header = reply.first_chunk::<12>()?;
+    let is_reply = header[2] & 0x80 != 0;
+    let is_success = header[3] & 0x0f == 0;
+    let answers = u16::from_be_bytes([header[6], header[7]]);
+    (is_reply && is_success && answers > 0).then(|| u16::from_be_bytes([header[0], header[1]]))
+}
+
+/// Asks once and reads the answer with a decoder that is not ours.
+///
+/// # Errors
+/// In words, when there is no answer or not one A record.
+pub fn ask(server: SocketAddr, network: Network) -> Result<Ipv4Addr, String> {
+    let exchange = || -> std::io::Result<Vec<u8>> {
+        let socket = UdpSocket::bind(("127.0.0.1", 0))?;
+        socket.set_read_timeout(Some(ANSWER_WITHIN))?;
+        socket.connect(server)?;
+        socket.send(Question::default().patched(7, network))?;
+        let mut reply = vec![0; ANSWER_BYTES_MAX];
+        let length = socket.recv(&mut reply)?;
+        reply.truncate(length);
+        Ok(reply)
+    };
+    let reply = exchange().map_err(|error| format!("{network}: {error}"))?;
+    let message = Message::from_vec(&reply).map_err(|error| format!("{network}: {error}"))?;
+    if message.metadata.response_code != ResponseCode::NoError {
+        return Err(format!("{network}: {}", message.metadata.response_code));
+    }
+    match message.answers.as_slice() {
+        [record] => match &record.data {
+            RData::A(address) => Ok(address.0),
+            other => Err(format!("{network}: {other} is no A record")),
+        },
+        answers => Err(format!("{network}: {} answers", answers.len())),
+    }
+}

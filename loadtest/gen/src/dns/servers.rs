@@ -1,0 +1,103 @@
+//! Each server's configuration for the same map: one UDP worker on one core, logging off.
+
+use std::{fmt::Write as _, net::SocketAddr, path::Path};
+
+use super::{
+    geography::{Geography, PLACES},
+    query::{NAME, ZONE},
+};
+use crate::{
+    GenError, ours,
+    process::{self, Pinned, SUBJECT_CORE},
+    template::fill,
+};
+
+/// Writes into a string, which cannot fail.
+macro_rules! line {
+    ($out:expr, $($arg:tt)*) => {
+        let _ = writeln!($out, $($arg)*);
+    };
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// Our own server.
+pub(super) fn meridian(
+    folder: &Path,
+    address: SocketAddr,
+    geography: &Geography,
+) -> Result<Pinned, GenError> {
+    ours::write_dns(folder, address, geography)?;
+    ours::serve(folder)
+}
+
+/// gdnsd with its geoip plugin and a map of networks.
+pub(super) fn gdnsd(
+    folder: &Path,
+    address: SocketAddr,
+    geography: &Geography,
+) -> Result<Pinned, GenError> {
+    let program = process::find("gdnsd", "gdnsd")?;
+    let mut nets = String::new();
+    for network in geography.networks() {
+        line!(nets, "{network} => {}", network.place.name);
+    }
+    let (mut names, mut addresses) = (String::new(), String::new());
+    for place in &PLACES {
+        names.push_str(&format!("{}, ", place.name));
+        line!(addresses, "          {} => {}", place.name, place.address());
+    }
+    process::make_folder(&folder.join("zones"))?;
+    process::make_folder(&folder.join("geoip"))?;
+    process::make_folder(&folder.join("run"))?;
+    process::make_folder(&folder.join("state"))?;
+    process::write(&folder.join("geoip/nets"), &nets)?;
+    let zone = include_str!("../../templates/gdnsd.zone");
+    process::write(&folder.join("zones").join(ZONE), zone)?;
+    let config = fill(
+        include_str!("../../templates/gdnsd.conf"),
+        &[
+            ("address", address.to_string()),
+            ("run", text(&folder.join("run"))),
+            ("state", text(&folder.join("state"))),
+            ("places", names.trim_end_matches(", ").to_owned()),
+            ("addresses", addresses),
+        ],
+    );
+    process::write(&folder.join("config"), &config)?;
+    let args = ["-c".to_owned(), text(folder), "start".to_owned()];
+    let log = folder.join("log");
+    Pinned::start("gdnsd", SUBJECT_CORE, &program, &args, &log)
+}
+
+/// Knot with its geoip module in subnet mode.
+pub(super) fn knot(
+    folder: &Path,
+    address: SocketAddr,
+    geography: &Geography,
+) -> Result<Pinned, GenError> {
+    let program = process::find("knotd", "knot")?;
+    let mut nets = format!("{NAME}:\n");
+    for network in geography.networks() {
+        line!(nets, "  - net: {network}");
+        line!(nets, "    A: [ {} ]", network.place.address());
+    }
+    process::write(&folder.join("nets.conf"), &nets)?;
+    let zone = include_str!("../../templates/knot.zone");
+    process::write(&folder.join("bench.zone"), zone)?;
+    process::make_folder(&folder.join("run"))?;
+    let config = fill(
+        include_str!("../../templates/knot.conf"),
+        &[
+            ("ip", address.ip().to_string()),
+            ("port", address.port().to_string()),
+            ("folder", text(folder)),
+        ],
+    );
+    process::write(&folder.join("knot.conf"), &config)?;
+    let args = ["-c".to_owned(), text(&folder.join("knot.conf"))];
+    let log = folder.join("log");
+    Pinned::start("knot", SUBJECT_CORE, &program, &args, &log)
+}
