@@ -12,6 +12,8 @@ mod context;
 mod prepare;
 mod rank;
 mod routes;
+mod terms;
+mod walls;
 
 use std::collections::HashMap;
 

@@ -324,6 +324,3 @@ fn fallback(plan: &Plan, service: meridian_topology::ServiceIdx) -> ExplainedFal
         },
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -187,6 +187,12 @@ impl Plan {
             .flat_map(|entry| self.rings.members(&self.pools[entry.pool as usize]))
     }
 
+    /// How many different routes there are.
+    #[must_use]
+    pub const fn route_count(&self) -> usize {
+        self.routes.len()
+    }
+
     /// Memory that the plan holds, in bytes.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
@@ -199,6 +205,15 @@ impl Plan {
             + self.endpoint_regions.capacity() * size_of::<RegionIdx>()
             + self.endpoint_points.capacity() * size_of::<u32>()
             + self.region_hashes.capacity() * size_of::<u64>()
+    }
+
+    /// Whether any endpoint of a pool is in service, healthy or not. Walks the pool: for the last pass
+    /// only.
+    pub(crate) fn in_service(&self, entry: &Entry, bits: &HealthBits) -> bool {
+        let pool = &self.pools[entry.pool as usize];
+        self.rings
+            .members(pool)
+            .any(|member| bits.is_in_service(member))
     }
 
     /// The route of a class; an id of another class table is the unknown class's.

@@ -7,6 +7,7 @@
 
 mod parse;
 mod raw;
+pub mod reference;
 mod validate;
 mod words;
 

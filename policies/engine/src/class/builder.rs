@@ -85,6 +85,9 @@ pub struct ClassTableBuilder {
     classes: Vec<ClientClass>,
     ids: HashMap<ClassKey, ClassId>,
     patches: Vec<ClassPatch>,
+    patch_ids: HashMap<ClassKey, usize>,
+    /// What each patch makes of each class, so that a file of millions of nets patches once per pair.
+    patched: HashMap<(ClassId, usize), ClassId>,
     v4: Cover<u32>,
     v6: Cover<u128>,
     nets_v4: Vec<(u32, u32, u8, Value)>,
@@ -106,6 +109,8 @@ impl ClassTableBuilder {
             ids: HashMap::from([(ClassKey::of(&unknown), ClassId::UNKNOWN)]),
             classes: vec![unknown],
             patches: Vec::new(),
+            patch_ids: HashMap::new(),
+            patched: HashMap::new(),
             v4: Cover::unknown(),
             v6: Cover::unknown(),
             nets_v4: Vec::new(),
@@ -137,8 +142,15 @@ impl ClassTableBuilder {
 
     /// Adds a net to the current layer that amends whatever class lies below.
     pub fn amend(&mut self, net: IpNet, patch: ClassPatch) {
-        self.patches.push(patch);
-        self.push_net(net, Value::Patch(self.patches.len() - 1));
+        let patches = &mut self.patches;
+        let id = *self
+            .patch_ids
+            .entry(ClassKey::of_patch(&patch))
+            .or_insert_with(|| {
+                patches.push(patch);
+                patches.len() - 1
+            });
+        self.push_net(net, Value::Patch(id));
     }
 
     /// Ends the current layer: nets added from here on win over all before.
@@ -207,18 +219,24 @@ impl ClassTableBuilder {
         }
     }
 
+    fn patch(&mut self, below: ClassId, patch: usize) -> Result<ClassId, ClassError> {
+        if let Some(class) = self.patched.get(&(below, patch)) {
+            return Ok(*class);
+        }
+        let class = self.intern(self.patches[patch].apply(&self.classes[below.index()]))?;
+        self.patched.insert((below, patch), class);
+        Ok(class)
+    }
+
     fn lay(&mut self, v4: &[Span<u32, Value>], v6: &[Span<u128, Value>]) -> Result<(), ClassError> {
         let mut full = Ok(());
         let (below_v4, below_v6) = (self.v4.clone(), self.v6.clone());
         let mut merge = |below: ClassId, value: Value| match value {
             Value::Class(class) => class,
-            Value::Patch(patch) => {
-                let class = self.patches[patch].apply(&self.classes[below.index()]);
-                self.intern(class).unwrap_or_else(|error| {
-                    full = Err(error);
-                    below
-                })
-            }
+            Value::Patch(patch) => self.patch(below, patch).unwrap_or_else(|error| {
+                full = Err(error);
+                below
+            }),
         };
         let v4 = below_v4.overlay(v4, &mut merge);
         let v6 = below_v6.overlay(v6, &mut merge);
@@ -251,6 +269,17 @@ struct ClassKey {
 }
 
 impl ClassKey {
+    fn of_patch(patch: &ClassPatch) -> Self {
+        Self::of(&ClientClass {
+            country: patch.country,
+            location: patch.location,
+            asn: patch.asn,
+            provider: patch.provider.clone(),
+            region: patch.region.clone(),
+            group: patch.group.clone(),
+        })
+    }
+
     fn of(class: &ClientClass) -> Self {
         Self {
             country: class.country,

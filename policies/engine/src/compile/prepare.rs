@@ -4,19 +4,24 @@
 //! do is a bit mask, and everything here is made once for each mask that occurs.
 
 use meridian_topology::model::{Cost, Region};
-use meridian_topology::{Place, ProviderId, RegionIdx, ServiceIdx};
+use meridian_topology::{RegionIdx, ServiceIdx};
 
-use super::context::{Context, baseline_ms};
+use super::context::Context;
 use super::routes::PoolInterner;
+use super::terms::{Term, score_per_ms, terms};
+use super::walls::eligible;
 use crate::class::ClientClass;
 use crate::plan::ring::points_of;
-use crate::policy::{Model, Policy, SLO_STEP, Selector, SelectorKind, Split, Wall, WhenNone};
+use crate::policy::{Policy, Selector, SelectorKind, Split, Wall, WhenNone};
 use crate::recorder::{Drop, Recorder, Stage};
 
-/// Score for each millisecond when a policy has no performance selector: as if it had the default.
-const DEFAULT_SCORE_PER_MS: f64 = 0.01;
+/// Ranks below this are regions with a fixed share, when a policy has any.
+const FIXED_SHARE_END: u32 = 1;
 /// The rank of regions beyond their capacity: behind all others.
 pub(super) const FULL: u32 = u32::MAX;
+/// Headroom below which a region's part does not sink: a full region still takes a little, or its
+/// load would swing between nothing and too much.
+const MIN_HEADROOM: f64 = 0.01;
 /// Bytes in a gibibyte, the unit of egress prices.
 const GIB: f64 = (1_u64 << 30) as f64;
 
@@ -35,7 +40,8 @@ impl Applied {
         Self(applied.fold(0, |mask, (at, _)| mask | 1 << at))
     }
 
-    fn has(self, selector: usize) -> bool {
+    /// Whether the selector with this number applies.
+    pub fn has(self, selector: usize) -> bool {
         self.0 >> selector & 1 == 1
     }
 }
@@ -55,22 +61,6 @@ pub(super) struct Candidate {
     pub share: f64,
 }
 
-/// A criterion that depends on the class.
-#[derive(Clone, Debug)]
-pub(super) enum Term {
-    Performance {
-        weight: f64,
-        per_ms: f64,
-        bound: f32,
-        slo: Option<f32>,
-        model: Model,
-    },
-    Geographic {
-        weight: f64,
-        per_km: f64,
-    },
-}
-
 /// Everything that no single class changes; see the module's comment.
 pub(super) struct Prepared {
     pub candidates: Vec<Candidate>,
@@ -80,14 +70,6 @@ pub(super) struct Prepared {
     pub margin: f64,
     /// How many candidates have a fixed share; they come first.
     pub fixed_shares: usize,
-}
-
-/// What the walls that apply demand together.
-struct Walls<'p> {
-    labels: u64,
-    label_names: Vec<&'p str>,
-    within: Vec<&'p [Place]>,
-    forbid: Vec<&'p [ProviderId]>,
 }
 
 impl Prepared {
@@ -155,110 +137,6 @@ impl Prepared {
             },
         }
     }
-}
-
-/// Ranks below this are regions with a fixed share, when a policy has any.
-const FIXED_SHARE_END: u32 = 1;
-
-fn walls<'p>(context: &Context<'_>, policy: &'p Policy, applied: Applied) -> Walls<'p> {
-    let mut walls = Walls {
-        labels: 0,
-        label_names: Vec::new(),
-        within: Vec::new(),
-        forbid: Vec::new(),
-    };
-    for (at, eligible) in policy.eligible.iter().enumerate() {
-        if !applied.has(at) {
-            continue;
-        }
-        match &eligible.wall {
-            Wall::Compliance { require, within } => {
-                for label in require {
-                    walls.labels |= context.label_bit(label);
-                    walls.label_names.push(label.as_str());
-                }
-                if !within.is_empty() {
-                    walls.within.push(within);
-                }
-            }
-            Wall::Provider { forbid, .. } => walls.forbid.push(forbid),
-        }
-    }
-    walls
-}
-
-/// The regions inside all walls, each with its endpoints that are.
-fn eligible(
-    context: &Context<'_>,
-    service: ServiceIdx,
-    policy: &Policy,
-    applied: Applied,
-    recorder: &mut impl Recorder,
-) -> Vec<(RegionIdx, Vec<u32>)> {
-    recorder.stage(Stage::Eligible);
-    let walls = walls(context, policy, applied);
-    let mut eligible = Vec::new();
-    for (at, region) in context.regions().iter().enumerate() {
-        let region_idx = RegionIdx(at as u16);
-        match behind_walls(
-            context,
-            &walls,
-            region,
-            context.serving(service, region_idx),
-        ) {
-            Ok(members) => {
-                recorder.keep(region_idx);
-                eligible.push((region_idx, members));
-            }
-            Err(reason) => recorder.drop(region_idx, reason),
-        }
-    }
-    eligible
-}
-
-fn behind_walls<'w>(
-    context: &Context<'_>,
-    walls: &'w Walls<'_>,
-    region: &Region,
-    serving: &[u32],
-) -> Result<Vec<u32>, Drop<'w>> {
-    if serving.is_empty() {
-        return Err(Drop::NotServed);
-    }
-    let provider = &region.location.provider;
-    if walls
-        .forbid
-        .iter()
-        .any(|forbidden| forbidden.contains(provider))
-    {
-        return Err(Drop::Forbidden);
-    }
-    if !walls
-        .within
-        .iter()
-        .all(|places| places.iter().any(|place| lies_in(region, place)))
-    {
-        return Err(Drop::Outside);
-    }
-    let has_labels = |endpoint: &&u32| {
-        context.endpoint_labels[**endpoint as usize] & walls.labels == walls.labels
-    };
-    let members: Vec<u32> = serving.iter().filter(has_labels).copied().collect();
-    if members.is_empty() {
-        Err(Drop::Labels(&walls.label_names))
-    } else {
-        Ok(members)
-    }
-}
-
-/// Whether a region lies in a place; it is in no network and no client group.
-fn lies_in(region: &Region, place: &Place) -> bool {
-    let at = ClientClass {
-        country: Some(region.location.country),
-        provider: Some(region.location.provider.clone()),
-        ..ClientClass::default()
-    };
-    at.is_in(place)
 }
 
 fn live_members(context: &Context<'_>, members: &[u32]) -> u32 {
@@ -359,7 +237,8 @@ fn utilization(context: &Context<'_>, region: RegionIdx) -> f64 {
     }
 }
 
-fn selectors(policy: &Policy, applied: Applied) -> impl Iterator<Item = &Selector> {
+/// The score's selectors that apply.
+pub(super) fn selectors(policy: &Policy, applied: Applied) -> impl Iterator<Item = &Selector> {
     let first = policy.eligible.len();
     let all = policy.score.iter().enumerate();
     all.filter(move |(at, _)| applied.has(first + at))
@@ -503,87 +382,4 @@ fn share(
         Split::Capacity => size(),
         Split::Headroom => size() * (1.0 - utilization(context, region)).max(MIN_HEADROOM),
     }
-}
-
-/// Headroom below which a region's part does not sink: a full region still takes a little, or its
-/// load would swing between nothing and too much.
-const MIN_HEADROOM: f64 = 0.01;
-
-fn terms(policy: &Policy, applied: Applied) -> Vec<Term> {
-    let term = |selector: &Selector| match &selector.kind {
-        SelectorKind::Performance {
-            model,
-            bound,
-            scale,
-            slo,
-        } => Some(Term::Performance {
-            weight: selector.weight,
-            per_ms: selector.weight / scale.0 as f64,
-            bound: *bound as f32,
-            slo: slo.map(|slo| slo.0 as f32),
-            model: *model,
-        }),
-        SelectorKind::Geographic { scale_km } => Some(Term::Geographic {
-            weight: selector.weight,
-            per_km: selector.weight / scale_km,
-        }),
-        _ => None,
-    };
-    selectors(policy, applied).filter_map(term).collect()
-}
-
-fn score_per_ms(policy: &Policy, applied: Applied) -> f64 {
-    let per_ms = selectors(policy, applied).filter_map(|selector| match &selector.kind {
-        SelectorKind::Performance { scale, .. } => Some(selector.weight / scale.0 as f64),
-        _ => None,
-    });
-    let sum: f64 = per_ms.sum();
-    if sum > 0.0 { sum } else { DEFAULT_SCORE_PER_MS }
-}
-
-impl Term {
-    /// What the criterion adds to a region's score.
-    #[inline]
-    pub fn contribution(
-        &self,
-        region: RegionIdx,
-        km: f32,
-        model_ms: f32,
-        recorder: &mut impl Recorder,
-    ) -> f64 {
-        match self {
-            Self::Performance {
-                weight,
-                per_ms,
-                bound,
-                slo,
-                model,
-            } => {
-                let ms = expected_ms(km, model_ms, *bound, *model);
-                let contribution = match slo {
-                    Some(slo) if ms <= *slo => 0.0,
-                    Some(slo) => weight * SLO_STEP + per_ms * f64::from(ms - slo),
-                    None => per_ms * f64::from(ms),
-                };
-                recorder.score(region, "performance", f64::from(ms), *weight, contribution);
-                contribution
-            }
-            Self::Geographic { weight, per_km } => {
-                let km = if km.is_nan() { 0.0 } else { f64::from(km) };
-                let contribution = per_km * km;
-                recorder.score(region, "geographic", km, *weight, contribution);
-                contribution
-            }
-        }
-    }
-}
-
-/// The model's expectation within its bound around the baseline; the baseline without one.
-#[inline]
-fn expected_ms(km: f32, model_ms: f32, bound: f32, model: Model) -> f32 {
-    let baseline = baseline_ms(km);
-    if model == Model::Distance || model_ms.is_nan() {
-        return baseline;
-    }
-    model_ms.clamp(baseline / bound, baseline * bound)
 }

@@ -224,6 +224,7 @@ impl Question<'_> {
         };
         let spread = usize::from(route.spread.min(len));
         let mut admitted = [false; super::MAX_ROUTE];
+        // The share of the clients that the ramps on the way refuse, as they refuse this one.
         let mut refused_share = 1.0_f32;
         for (at, entry) in route.entries[..spread].iter().enumerate() {
             admitted[at] = may_use(self.region(entry)) && self.admits(pass, entry);
@@ -252,8 +253,7 @@ impl Question<'_> {
             {
                 return Some(self.pick(pass, at, endpoint, refused_share));
             }
-            if pass == Pass::Healthy && self.is_live(entry) {
-                // Whoever comes here was refused by this region's ramp.
+            if pass == Pass::Healthy && self.is_live(entry) && !self.ramp_admits(entry) {
                 refused_share *= 1.0 - self.ramp_share(entry);
             }
         }
@@ -284,7 +284,7 @@ impl Question<'_> {
         match pass {
             Pass::Healthy => self.is_live(entry) && self.ramp_admits(entry),
             Pass::Any => self.bits.live_points(entry.pool) > 0,
-            Pass::IgnoringHealth => true,
+            Pass::IgnoringHealth => self.plan.in_service(entry, self.bits),
         }
     }
 

@@ -26,26 +26,32 @@ impl Plan {
         let normal = usize::from(route.normal);
         let entries = &route.entries[..usize::from(route.len)];
         let live = |entry: &Entry| service.counts_as_live(bits, entry, &self.pools);
-        let enough =
-            service.enough_live(entries[..normal].iter().filter(|e| live(e)).count(), normal);
-        if enough {
+        let living = entries[..normal].iter().filter(|entry| live(entry)).count();
+        let mut found = Vec::new();
+        let mut refused = 1.0;
+        if service.enough_live(living, normal) {
             let ramp = |entry: &Entry| {
                 f32::from(bits.ramp(self.pools[entry.pool as usize].region)) / f32::from(u16::MAX)
             };
-            let weight = |entry: &Entry| if live(entry) { ramp(entry) } else { 0.0 };
-            let shares = share_out(&entries[..normal], spread, weight);
-            if shares.iter().any(|share| *share > 0.0) {
-                return self.by_endpoint(&entries[..normal], &shares, |e| bits.is_available(e));
-            }
+            let admitted = |entry: &Entry| if live(entry) { ramp(entry) } else { 0.0 };
+            let (shares, rest) = share_out(&entries[..normal], spread.min(normal), admitted);
+            found = self.by_endpoint(&entries[..normal], &shares, |e| bits.is_available(e));
+            refused = rest;
         }
-        let alive = |entry: &Entry| f32::from(u8::from(bits.live_points(entry.pool) > 0));
-        let shares = share_out(entries, spread, alive);
-        let endpoints = self.by_endpoint(entries, &shares, |e| bits.is_available(e));
-        if endpoints.is_empty() && service.when_none == WhenNone::IgnoreHealth {
-            let shares = share_out(entries, spread, |_| 1.0);
-            return self.by_endpoint(entries, &shares, |e| bits.is_in_service(e));
+        // Whom every ramp refuses goes to whoever lives.
+        if refused > 0.0 {
+            let alive = |entry: &Entry| f32::from(u8::from(bits.live_points(entry.pool) > 0));
+            let (mut shares, _) = share_out(entries, spread, alive);
+            shares.iter_mut().for_each(|share| *share *= refused);
+            found.extend(self.by_endpoint(entries, &shares, |e| bits.is_available(e)));
         }
-        endpoints
+        if found.is_empty() && service.when_none == WhenNone::IgnoreHealth {
+            let (shares, _) = share_out(entries, spread, |entry| {
+                f32::from(u8::from(self.in_service(entry, bits)))
+            });
+            found = self.by_endpoint(entries, &shares, |e| bits.is_in_service(e));
+        }
+        summed(found)
     }
 
     fn by_endpoint(
@@ -70,13 +76,31 @@ impl Plan {
                 (member, share * own / all as f32)
             }));
         }
-        found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         found
     }
 }
 
-/// Shares of the entries: the spread by weight × admission, what it refuses to the rest in order.
-fn share_out(entries: &[Entry], spread: usize, admitted: impl Fn(&Entry) -> f32) -> Vec<f32> {
+/// One share for each endpoint, largest first.
+fn summed(mut found: Vec<(EndpointIdx, f32)>) -> Vec<(EndpointIdx, f32)> {
+    found.sort_by_key(|(endpoint, _)| *endpoint);
+    found.dedup_by(|next, kept| {
+        let same = next.0 == kept.0;
+        if same {
+            kept.1 += next.1;
+        }
+        same
+    });
+    found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    found
+}
+
+/// Shares of the entries: the spread by weight × admission, what it refuses to the rest in order; and
+/// what all of them refuse.
+fn share_out(
+    entries: &[Entry],
+    spread: usize,
+    admitted: impl Fn(&Entry) -> f32,
+) -> (Vec<f32>, f32) {
     let weight = |entry: &Entry| f32::from(entry.weight.max(1)) * admitted(entry);
     let total: f32 = entries[..spread].iter().map(weight).sum();
     let mut refused: f32 = entries[..spread]
@@ -96,5 +120,5 @@ fn share_out(entries: &[Entry], spread: usize, admitted: impl Fn(&Entry) -> f32)
             refused *= 1.0 - admitted(entry);
         }
     }
-    shares
+    (shares, refused)
 }

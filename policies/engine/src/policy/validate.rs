@@ -2,30 +2,28 @@
 //!
 //! Every check reports and goes on, so that one run shows all mistakes of a file.
 
+mod score;
+
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use meridian_topology::door::{Code, Field, Mistake, Scalar, Source, Span, Spanned, suggest};
-use meridian_topology::units::{Millis, Ratio, UsdPerMillionRequests};
+use meridian_topology::units::{Millis, Ratio};
 use meridian_topology::{Label, Place, Problems, RegionId, Topology};
 
 use super::raw::{
-    RawCompliance, RawEligible, RawFailover, RawPolicy, RawProvider, RawScore, RawSpread, RawWhen,
+    RawCompliance, RawEligible, RawFailover, RawPolicy, RawProvider, RawSpread, RawWhen,
     RawWhenNone,
 };
 use super::words::FailMode;
 use super::{
-    DEFAULT_BOUND, DEFAULT_RESPONSE_BYTES, DEFAULT_SCALE_KM, DEFAULT_SCALE_MS, DEFAULT_SCALE_USD,
     Eligible, Failback, Failover, MAX_REQUIRED_LABELS, MAX_SELECTORS, MAX_SPREAD,
-    MAX_STATIC_ADDRESSES, MAX_TIERS, Policy, Selector, SelectorKind, Spread, UnknownClient, Wall,
-    When, WhenNone,
+    MAX_STATIC_ADDRESSES, MAX_TIERS, Policy, Selector, Spread, UnknownClient, Wall, When, WhenNone,
 };
 use crate::plan::MAX_ANSWERS;
 
 /// Bounds of a selector's weight.
 const WEIGHTS: RangeInclusive<f64> = 0.0..=100.0;
-/// Bounds of a model's bound: a factor below 1 would turn it round, 10 is no bound any more.
-const BOUNDS: RangeInclusive<f64> = 1.0..=10.0;
 /// Bounds of a fixed share.
 const SHARES: RangeInclusive<u16> = 1..=10_000;
 /// What a region of no preferred provider costs unless the policy says otherwise.
@@ -34,15 +32,6 @@ const DEFAULT_PROVIDER_WEIGHT: f64 = 0.1;
 const DEFAULT_SPREAD: u8 = 3;
 /// How long a region stays healthy before a step of its ramp.
 const DEFAULT_HOLD: Millis = Millis(30_000);
-
-/// Utilisation up to which a region is as good as an idle one.
-const DEFAULT_TARGET: f64 = 0.7;
-/// Utilisation from which a region takes no more clients.
-const DEFAULT_MAX: f64 = 0.9;
-
-fn ratio(constant: f64) -> Ratio {
-    Ratio::new(constant).expect("the constants above lie between 0 and 1")
-}
 
 /// Checks policies against one topology.
 pub(super) struct Validator<'t> {
@@ -94,7 +83,7 @@ impl<'t> Validator<'t> {
             .iter()
             .filter_map(|e| file.eligible(e))
             .collect();
-        let score: Vec<Selector> = raw.score.iter().filter_map(|s| file.selector(s)).collect();
+        let score: Vec<Selector> = raw.score.iter().map(|s| file.selector(s)).collect();
         let policy = Policy {
             id: id?,
             description: file.or(raw.description.as_ref(), String::new()),
@@ -138,9 +127,12 @@ impl File<'_, '_> {
 
     /// The field's value; the default when it is missing or was reported.
     fn or<T: Scalar + Clone>(&mut self, field: Option<&Field<T>>, default: T) -> T {
-        field
-            .and_then(|f| f.check(self.source, self.problems).cloned())
-            .unwrap_or(default)
+        self.read(field).unwrap_or(default)
+    }
+
+    /// The field's value, if it is there and was not reported.
+    fn read<T: Scalar + Clone>(&mut self, field: Option<&Field<T>>) -> Option<T> {
+        field.and_then(|f| f.check(self.source, self.problems).cloned())
     }
 
     /// Like [`Self::or`], and reports a value outside its bounds.
@@ -272,109 +264,6 @@ impl File<'_, '_> {
                 weight,
             },
         }
-    }
-
-    fn selector(&mut self, raw: &Spanned<RawScore>) -> Option<Selector> {
-        let (weight, when, kind) = match &raw.value {
-            RawScore::Performance(raw) => {
-                let slo = raw.slo.as_ref().and_then(|f| self.positive(f));
-                let scale = raw.scale.as_ref().and_then(|f| self.positive(f));
-                let kind = SelectorKind::Performance {
-                    model: self.or(raw.model.as_ref(), Default::default()),
-                    bound: self.within(raw.bound.as_ref(), DEFAULT_BOUND, &BOUNDS),
-                    scale: scale.unwrap_or(DEFAULT_SCALE_MS),
-                    slo,
-                };
-                (&raw.weight, raw.when.as_ref(), kind)
-            }
-            RawScore::Geographic(raw) => {
-                let scale_km = raw
-                    .scale
-                    .as_ref()
-                    .and_then(|f| f.check(self.source, self.problems));
-                let scale_km = scale_km.map_or(DEFAULT_SCALE_KM, |scale| scale.0);
-                (
-                    &raw.weight,
-                    raw.when.as_ref(),
-                    SelectorKind::Geographic { scale_km },
-                )
-            }
-            RawScore::Cost(raw) => {
-                let size = raw.response_size.as_ref();
-                let size = size.and_then(|f| f.check(self.source, self.problems));
-                let kind = SelectorKind::Cost {
-                    response_bytes: size.map_or(DEFAULT_RESPONSE_BYTES, |size| size.0),
-                    scale: self.price_scale(raw.scale.as_ref())?,
-                };
-                (&raw.weight, raw.when.as_ref(), kind)
-            }
-            RawScore::Capacity(raw) => {
-                let target = self.or(raw.target_utilization.as_ref(), ratio(DEFAULT_TARGET));
-                let max = self.or(raw.max_utilization.as_ref(), ratio(DEFAULT_MAX));
-                if target >= max {
-                    let field = raw
-                        .target_utilization
-                        .as_ref()
-                        .or(raw.max_utilization.as_ref());
-                    let span = field.map_or(raw.weight.span, |field| field.span);
-                    let mistake = Mistake::new(format!(
-                        "the target of {target} is not below the maximum of {max}"
-                    ));
-                    self.report(span, Code::OUT_OF_RANGE, mistake);
-                }
-                (
-                    &raw.weight,
-                    raw.when.as_ref(),
-                    SelectorKind::Capacity { target, max },
-                )
-            }
-            RawScore::Daytime(raw) => {
-                let from = raw
-                    .from
-                    .as_ref()
-                    .and_then(|f| f.check(self.source, self.problems));
-                let to = raw
-                    .to
-                    .as_ref()
-                    .and_then(|f| f.check(self.source, self.problems));
-                let kind = SelectorKind::Daytime {
-                    from: from.map_or(8.0, |time| time.0),
-                    to: to.map_or(20.0, |time| time.0),
-                };
-                (&raw.weight, raw.when.as_ref(), kind)
-            }
-        };
-        Some(Selector {
-            weight: self.within(Some(weight), 0.0, &WEIGHTS),
-            when: self.when(when, UnknownClient::Skip),
-            kind,
-        })
-    }
-
-    fn positive(&mut self, field: &Field<Millis>) -> Option<Millis> {
-        let value = *field.check(self.source, self.problems)?;
-        if value.0 == 0 {
-            let mistake = Mistake::new("this time must be longer than nothing");
-            self.report(field.span, Code::OUT_OF_RANGE, mistake);
-            return None;
-        }
-        Some(value)
-    }
-
-    fn price_scale(
-        &mut self,
-        field: Option<&Field<UsdPerMillionRequests>>,
-    ) -> Option<UsdPerMillionRequests> {
-        let default = UsdPerMillionRequests::new(DEFAULT_SCALE_USD).ok()?;
-        let scale = self.or(field, default);
-        if scale.get() > 0.0 {
-            return Some(scale);
-        }
-        if let Some(field) = field {
-            let mistake = Mistake::new("a price scale of nothing would make every cost infinite");
-            self.report(field.span, Code::OUT_OF_RANGE, mistake);
-        }
-        None
     }
 
     fn tiers(&mut self, raw: &[Spanned<Vec<Field<RegionId>>>]) -> Vec<Vec<RegionId>> {
