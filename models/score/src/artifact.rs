@@ -190,6 +190,13 @@ pub struct DataSet {
     pub blake3: String,
 }
 
+impl DataSet {
+    /// Whether nobody measured it: a model of it must not route real clients.
+    pub fn is_generated(&self) -> bool {
+        matches!(self.origin, Origin::Generated { .. })
+    }
+}
+
 /// Everything of an artifact but its version: see [`Artifact::seal`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Draft {

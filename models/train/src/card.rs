@@ -31,8 +31,9 @@ fn write_card(card: &mut String, Trained { artifact, report }: &Trained) -> std:
     writeln!(card, "## How it routes clients it never saw\n")?;
     writeln!(
         card,
-        "{} folds over places; regret is the latency of the region chosen minus that of the best.\n",
-        report.folds
+        "{} folds over places, dealt {} times; regret is the latency of the region chosen minus \
+         that of the best.\n",
+        report.folds, report.deals
     )?;
     let every = format!("every one of {} regions", artifact.trained_on.regions);
     write_versus(card, &every, &artifact.judged.every_region)?;
@@ -182,7 +183,7 @@ fn write_coefficients(card: &mut String, artifact: &Artifact) -> std::fmt::Resul
 
 fn write_limits(card: &mut String, artifact: &Artifact) -> std::fmt::Result {
     writeln!(card, "## Limits\n")?;
-    if matches!(artifact.trained_on.origin, Origin::Generated { .. }) {
+    if artifact.trained_on.is_generated() {
         writeln!(
             card,
             "- The data was generated: this model knows nothing of the real Internet."

@@ -63,6 +63,12 @@ pub fn evaluate(
         last_value: judge::last_value_trials(&decisions).and_then(|trials| judge::metrics(&trials)),
     };
     let mut warnings = Vec::new();
+    if artifact.trained_on.is_generated() {
+        warnings.push(
+            "the model was trained on generated data: it knows nothing of the real Internet"
+                .to_owned(),
+        );
+    }
     if artifact.trained_on.blake3 == observations.describe().blake3 {
         warnings.push(
             "the model was trained on these very observations: the figures flatter it; the ones \

@@ -4,6 +4,10 @@
 //! on its neighbour across the street. Where clients are regions themselves (as in
 //! `cloud_rtt_2022.csv`) the way back is as long as the way there, so training also leaves out
 //! rows *towards* the clients held out.
+//!
+//! Places are dealt continent by continent: with two places in Africa, a deal that holds out both
+//! would ask what a model says of a continent it never saw, and one unlucky deal would outweigh
+//! everything else (on the cloud data the regret over deployments went from 3.4 to 5.9 ms).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,20 +34,25 @@ pub struct Split {
 }
 
 impl Folds {
-    /// Deals the places of `data` into `count` folds, in the order of a hash with `seed`: even in
-    /// size, without regard to geography, the same on every machine.
+    /// Deals the places of `data` into `count` folds: continent by continent, within one in the
+    /// order of a hash with `seed`. Even in size and the same on every machine.
     pub fn deal(data: &Observations, count: usize, seed: u64) -> Self {
-        let places: BTreeSet<(i64, i64)> = data.clients.iter().map(place).collect();
-        let mut dealt: Vec<_> = places
-            .into_iter()
-            .map(|place| (order(place, seed), place))
-            .collect();
-        dealt.sort_unstable();
-        let fold_of: BTreeMap<_, _> = dealt
+        let places: BTreeSet<_> = data
+            .clients
             .iter()
-            .enumerate()
-            .map(|(at, (_, place))| (*place, at % count))
+            .map(|client| {
+                (
+                    client.continent(),
+                    order(place(client), seed),
+                    place(client),
+                )
+            })
             .collect();
+        let mut fold_of = BTreeMap::new();
+        for (at, (_, _, place)) in places.iter().enumerate() {
+            // A place on a border may have clients of two continents: the first deal holds.
+            fold_of.entry(*place).or_insert(at % count);
+        }
         let of_client = data
             .clients
             .iter()
@@ -53,8 +62,8 @@ impl Folds {
     }
 
     /// The split of every fold, in order.
-    pub fn splits<'a>(&'a self, data: &'a Observations) -> impl Iterator<Item = Split> + 'a {
-        (0..self.count).map(move |fold| self.split(data, fold))
+    pub fn splits(&self, data: &Observations) -> Vec<Split> {
+        (0..self.count).map(|fold| self.split(data, fold)).collect()
     }
 
     fn split(&self, data: &Observations, fold: usize) -> Split {

@@ -9,7 +9,8 @@
 //! Beside all the regions a client measured, judgement is passed over [`FLEETS`] deployments of
 //! [`FLEET_SIZE`] regions drawn by a fixed chance: with a region in nearly every city, as in the
 //! cloud data set, the nearest is nearly always fine and tells little of what an operator with
-//! eight regions gains.
+//! eight regions gains. Among options that a way of choosing ranks equal (two clouds in one city
+//! are equally near) it is charged the mean: the names of regions must not decide a baseline.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -68,7 +69,7 @@ pub fn decisions(rows: &[Observation]) -> Vec<Decision> {
 pub struct Candidate {
     /// Position in [`Observations::regions`].
     pub region: usize,
-    /// The lowest is chosen; the first region in order of name among equals.
+    /// The lowest is chosen; among equals each with the same chance.
     pub rank: f64,
     /// Predicted round-trip time, milliseconds; none when this way of choosing cannot say.
     pub predicted_ms: Option<f64>,
@@ -184,14 +185,25 @@ impl Tally {
         if candidates.clone().nth(1).is_none() {
             return;
         }
-        let chosen = candidates.clone().min_by(|a, b| a.rank.total_cmp(&b.rank));
-        let best = candidates.min_by(|a, b| a.observed_ms.total_cmp(&b.observed_ms));
-        if let Some((chosen, best)) = chosen.zip(best) {
-            let regret_ms = chosen.observed_ms - best.observed_ms;
-            self.oracle_sum_ms += best.observed_ms;
-            self.optimal += f64::from(u8::from(regret_ms <= 0.0));
-            self.regrets_ms.push(regret_ms);
+        let lowest = candidates
+            .clone()
+            .map(|candidate| candidate.rank)
+            .min_by(f64::total_cmp);
+        let best_ms = candidates
+            .clone()
+            .map(|candidate| candidate.observed_ms)
+            .min_by(f64::total_cmp);
+        let Some((lowest, best_ms)) = lowest.zip(best_ms) else {
+            return;
+        };
+        let (mut chosen_ms, mut optimal) = (Mean::default(), Mean::default());
+        for candidate in candidates.filter(|candidate| candidate.rank <= lowest) {
+            chosen_ms.add(candidate.observed_ms);
+            optimal.add(f64::from(u8::from(candidate.observed_ms <= best_ms)));
         }
+        self.oracle_sum_ms += best_ms;
+        self.optimal += optimal.value();
+        self.regrets_ms.push(chosen_ms.value() - best_ms);
     }
 
     fn finish(mut self) -> Option<Metrics> {

@@ -188,21 +188,15 @@ impl Registry {
 
     /// Reads an artifact and verifies it.
     pub fn get(&self, id: &str) -> Result<Artifact, RegistryError> {
-        let not_found = |known: String| RegistryError::NotFound {
-            id: id.to_owned(),
-            directory: self.directory.clone(),
-            known,
-        };
         // An id becomes a file name: nothing else may reach the file system.
-        let path = if valid_label(id, ID_LEN_MAX) {
-            self.path(id)
-        } else {
-            PathBuf::new()
-        };
+        if !valid_label(id, ID_LEN_MAX) {
+            return Err(self.not_found(id)?);
+        }
+        let path = self.path(id);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(not_found(self.ids()?.join(", ")));
+                return Err(self.not_found(id)?);
             }
             Err(source) => return Err(at(&path, source)),
         };
@@ -335,6 +329,14 @@ impl Registry {
             Ok(file)
         };
         lock().map_err(|source| at(&path, source))
+    }
+
+    fn not_found(&self, id: &str) -> Result<RegistryError, RegistryError> {
+        Ok(RegistryError::NotFound {
+            id: id.to_owned(),
+            directory: self.directory.clone(),
+            known: self.ids()?.join(", "),
+        })
     }
 
     fn path(&self, id: &str) -> PathBuf {

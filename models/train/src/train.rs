@@ -8,9 +8,7 @@
 
 use std::path::PathBuf;
 
-use meridian_score::{
-    Artifact, DataSet, Draft, Judged, Kind, Line, Model, Origin, Predictor, Transform,
-};
+use meridian_score::{Artifact, DataSet, Draft, Judged, Kind, Line, Model, Predictor, Transform};
 use serde::Serialize;
 
 use crate::data::{
@@ -72,7 +70,9 @@ pub struct TrainOptions {
     pub source: Source,
     /// Folds of the cross-validation, over clients.
     pub folds: usize,
-    /// Deals clients into folds.
+    /// How often clients are dealt into folds; figures are those of all deals together.
+    pub deals: usize,
+    /// Deals clients into folds: the first deal, the following seeds are for the others.
     pub seed: u64,
     /// Recipes to choose from, for ridge.
     pub recipes: Vec<Recipe>,
@@ -94,6 +94,7 @@ impl TrainOptions {
             kind: Kind::Ridge,
             source,
             folds: 5,
+            deals: 3,
             seed: DEFAULT_SEED,
             recipes: recipes.to_vec(),
             created_at_unix_s,
@@ -124,6 +125,8 @@ pub struct TrainReport {
     pub trained_on: DataSet,
     /// Folds of the cross-validation.
     pub folds: usize,
+    /// How often clients were dealt into folds.
+    pub deals: usize,
     /// Figures for clients held out of training.
     pub judged: Judged,
     /// The same per continent, every region a candidate.
@@ -146,7 +149,7 @@ pub struct Trained {
 /// Trains a model.
 pub fn train(options: &TrainOptions) -> Result<Trained, TrainError> {
     let (data, warnings) = load(&options.source)?;
-    let bench = Bench::new(&data, options.folds, options.seed)?;
+    let bench = Bench::new(&data, options)?;
     let (model, outcome, recipes) = match options.kind {
         Kind::Haversine => {
             let line = fit_line(&data, &bench.pairs);
@@ -176,6 +179,7 @@ pub fn train(options: &TrainOptions) -> Result<Trained, TrainError> {
         warnings,
         trained_on: artifact.trained_on.clone(),
         folds: options.folds,
+        deals: options.deals,
         judged: outcome.judged,
         slices: judge::slices(&data, &outcome.trials, &bench.geo),
         recipes,
@@ -263,7 +267,13 @@ struct Outcome {
 }
 
 impl<'a> Bench<'a> {
-    fn new(data: &'a Observations, folds: usize, seed: u64) -> Result<Self, TrainError> {
+    fn new(data: &'a Observations, options: &TrainOptions) -> Result<Self, TrainError> {
+        let TrainOptions {
+            folds, deals, seed, ..
+        } = *options;
+        if deals == 0 {
+            return Err(TrainError::Option("0 deals judge nothing".to_owned()));
+        }
         if folds < FOLDS_MIN {
             return Err(TrainError::Option(format!(
                 "{folds} folds, {FOLDS_MIN} are needed"
@@ -283,8 +293,9 @@ impl<'a> Bench<'a> {
                 needed: folds,
             });
         }
-        let folds: Vec<Fold> = Folds::deal(data, folds, seed)
-            .splits(data)
+        let deal = |number: usize| Folds::deal(data, folds, seed.wrapping_add(number as u64));
+        let folds: Vec<Fold> = (0..deals)
+            .flat_map(|number| deal(number).splits(data))
             .map(|split| Fold {
                 training: pair_means(&split.training),
                 decisions: judge::decisions(&split.held_out),
@@ -325,9 +336,4 @@ impl<'a> Bench<'a> {
             })?;
         Ok(Outcome { judged, trials })
     }
-}
-
-/// Whether a data set was generated.
-pub fn is_generated(data: &DataSet) -> bool {
-    matches!(data.origin, Origin::Generated { .. })
 }

@@ -6,7 +6,8 @@ use meridian_score::Kind;
 
 #[test]
 fn a_card_of_generated_data_warns_first() {
-    let options = TrainOptions::new(Source::Generated { seed: 1 }, 0);
+    let mut options = TrainOptions::new(Source::Generated { seed: 1 }, 0);
+    options.deals = 1;
     let card = model_card(&train(&options).unwrap());
     let warning = card
         .find("> **Warning:** THIS MODEL WAS TRAINED ON GENERATED DATA")

@@ -75,3 +75,21 @@ fn a_seed_deals_and_another_deals_otherwise() {
     assert_eq!(Folds::deal(&data, 5, 1), Folds::deal(&data, 5, 1));
     assert_ne!(Folds::deal(&data, 5, 1), Folds::deal(&data, 5, 2));
 }
+
+#[test]
+fn no_fold_holds_out_all_places_of_a_continent() {
+    let data = mesh();
+    for seed in 0..20 {
+        let folds = Folds::deal(&data, 5, seed);
+        let mut of_continent: BTreeMap<_, BTreeSet<usize>> = BTreeMap::new();
+        for (client, fold) in data.clients.iter().zip(&folds.of_client) {
+            of_continent
+                .entry(client.continent())
+                .or_default()
+                .insert(*fold);
+        }
+        for (continent, folds) in of_continent {
+            assert!(folds.len() > 1, "{continent:?} with seed {seed}");
+        }
+    }
+}

@@ -79,6 +79,33 @@ fn regret_of_a_case_made_by_hand() {
 }
 
 #[test]
+fn equals_are_charged_their_mean() {
+    let candidate = |rank, observed_ms| Candidate {
+        region: 0,
+        rank,
+        predicted_ms: Some(0.0),
+        observed_ms,
+    };
+    let trial = Trial {
+        client: 0,
+        candidates: vec![
+            candidate(1.0, 10.0),
+            candidate(1.0, 70.0),
+            candidate(2.0, 5.0),
+            candidate(1.0, 10.0),
+        ],
+    };
+    let figures = metrics([&trial]).unwrap();
+    assert_eq!((figures.regret_ms, figures.optimal_share), (25.0, 0.0));
+    let trial = Trial {
+        candidates: trial.candidates[..2].to_vec(),
+        ..trial
+    };
+    let figures = metrics([&trial]).unwrap();
+    assert_eq!((figures.regret_ms, figures.optimal_share), (30.0, 0.5));
+}
+
+#[test]
 fn slices_are_the_same_figures_of_fewer_clients() {
     let data = by_hand();
     let trials = geo(&data);
