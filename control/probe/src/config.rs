@@ -1,10 +1,14 @@
 //! What an operator may say about probing as a whole; each check has its own settings.
 
-use std::path::PathBuf;
-use std::time::Duration;
+#[cfg(test)]
+mod tests;
 
+use std::path::PathBuf;
+
+use meridian_topology::Millis;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Most probes that may be configured to run at a time: each may hold a file descriptor.
 pub const CONCURRENT_MAX: usize = 16_384;
@@ -19,17 +23,13 @@ pub struct ProbeConfig {
     pub exec_checks: ExecChecks,
     /// PEM file with the authorities that HTTPS checks trust. Default: the system's.
     pub ca_file: Option<PathBuf>,
-    /// The first probes of new checks are spread over this many milliseconds, or over the check's
-    /// interval if that is shorter. Default: 1000.
-    pub start_spread_ms: u64,
+    /// The first probes of new checks are spread over this time, or over the check's interval if
+    /// that is shorter. Default: `"1s"`.
+    #[serde(serialize_with = "as_text", deserialize_with = "from_text")]
+    #[schemars(with = "String")]
+    pub start_spread: Millis,
     /// Seed of jitter and spread; equal seeds give equal schedules. Nodes should differ. Default: 0.
     pub seed: u64,
-}
-
-impl ProbeConfig {
-    pub(crate) const fn start_spread(&self) -> Duration {
-        Duration::from_millis(self.start_spread_ms)
-    }
 }
 
 impl Default for ProbeConfig {
@@ -38,7 +38,7 @@ impl Default for ProbeConfig {
             max_concurrent: 256,
             exec_checks: ExecChecks::Refuse,
             ca_file: None,
-            start_spread_ms: 1_000,
+            start_spread: Millis(1_000),
             seed: 0,
         }
     }
@@ -53,4 +53,15 @@ pub enum ExecChecks {
     Refuse,
     /// They run as this process's user.
     Run,
+}
+
+/// Durations carry their unit: `"250ms"`, `"1s"`.
+fn from_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Millis, D::Error> {
+    String::deserialize(deserializer)?
+        .parse()
+        .map_err(D::Error::custom)
+}
+
+fn as_text<S: Serializer>(value: &Millis, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
 }

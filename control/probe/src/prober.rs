@@ -68,7 +68,10 @@ impl Prober {
         let board = Board::default();
         let supervisor = Supervisor {
             checker: Arc::new(Checker::new(trust, config.exec_checks)),
-            table: Table::new(Schedule::new(config.seed, config.start_spread())),
+            table: Table::new(Schedule::new(
+                config.seed,
+                config.start_spread.as_duration(),
+            )),
             max_concurrent: config.max_concurrent,
             metrics: ProbeMetrics::register(metrics)?,
             board: board.clone(),

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use expect_test::expect;
-use meridian_topology::{CheckKind, Scheme};
+use meridian_topology::{CheckKind, Millis, Scheme};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
@@ -81,7 +81,7 @@ impl World {
 
 fn fast() -> ProbeConfig {
     ProbeConfig {
-        start_spread_ms: 5,
+        start_spread: Millis(5),
         ..ProbeConfig::default()
     }
 }

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use super::config::DecisionLogConfig;
 use super::files::DecisionDirectory;
@@ -139,7 +138,7 @@ impl DecisionLog {
             Unit::Count,
             "Sampled decisions lost because the writer was behind",
         )?;
-        let age_max = Duration::from_secs(config.seconds_per_file);
+        let age_max = config.age_per_file.as_duration();
         let writer = Writer::new(directory, config.rows_per_file, age_max, counters);
         let (commands, inbox) = sync_channel(config.queue);
         let handle = std::thread::Builder::new()

@@ -7,13 +7,11 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
+use meridian_topology::Millis;
 use proptest::prelude::*;
 
-use super::files::DecisionDirectory;
-use super::writer::{Command, Counters, Writer};
 use super::*;
 use crate::metrics::{Metrics, Unit};
 
@@ -41,7 +39,7 @@ fn config(directory: &Path) -> DecisionLogConfig {
     DecisionLogConfig {
         directory: Some(directory.to_path_buf()),
         sample_rate: 1.0,
-        seconds_per_file: 86_400,
+        age_per_file: Millis(86_400_000),
         ..DecisionLogConfig::default()
     }
 }
@@ -299,40 +297,42 @@ fn a_file_under_its_name_is_whole() {
     });
 }
 
-/// A writer whose files close after `age_max`, which the configuration counts in seconds.
-fn counters(metrics: &Metrics) -> Counters {
-    let counter = |what| {
-        metrics
-            .room("telemetry")
-            .unwrap()
-            .counter(what, Unit::Count, "h")
-            .unwrap()
-    };
-    Counters {
-        rows: counter("decisions_written"),
-        lost: counter("decisions_lost"),
-        files: counter("decision_files_written"),
-        errors: counter("decision_write_errors"),
-    }
-}
-
 #[test]
 fn files_close_at_their_age() {
     let directory = tempfile::tempdir().unwrap();
     let metrics = Metrics::new();
-    let (commands, inbox) = sync_channel(8);
-    let owned = DecisionDirectory::open(directory.path().into(), 10).unwrap();
-    let writer = Writer::new(owned, 1_000, Duration::from_millis(5), counters(&metrics));
-    let handle = std::thread::spawn(move || writer.run(&inbox));
-    commands.send(Command::Row(decision(1))).unwrap();
+    let config = DecisionLogConfig {
+        age_per_file: Millis(5),
+        ..config(directory.path())
+    };
+    let log = DecisionLog::start(&config, &metrics).unwrap();
+    offer_all(&log, 1..2);
     let began = Instant::now();
     while counted(&metrics, "decision_files_written") == 0 {
         assert!(began.elapsed() < DEADLINE, "the file was never closed");
         std::thread::yield_now();
     }
     assert_eq!(read_all(directory.path()), [decision(1)]);
-    commands.send(Command::Stop).unwrap();
-    handle.join().unwrap();
+}
+
+#[test]
+fn the_configuration_reads_as_documented() {
+    let text = r#"{"directory": "decisions", "sample_rate": 0.5, "age_per_file": "30s"}"#;
+    let config: DecisionLogConfig = serde_json::from_str(text).unwrap();
+    let expected = DecisionLogConfig {
+        directory: Some("decisions".into()),
+        sample_rate: 0.5,
+        age_per_file: Millis(30_000),
+        ..DecisionLogConfig::default()
+    };
+    assert_eq!(config, expected);
+    let again = serde_json::to_string(&config).unwrap();
+    assert_eq!(
+        serde_json::from_str::<DecisionLogConfig>(&again).unwrap(),
+        config
+    );
+    assert!(serde_json::from_str::<DecisionLogConfig>(r#"{"age_per_file": 30}"#).is_err());
+    assert!(serde_json::from_str::<DecisionLogConfig>(r#"{"max_file": 30}"#).is_err());
 }
 
 #[test]
@@ -391,7 +391,7 @@ fn limits_are_checked() {
             ..base.clone()
         },
         DecisionLogConfig {
-            seconds_per_file: 0,
+            age_per_file: Millis(0),
             ..base.clone()
         },
         DecisionLogConfig {
@@ -419,7 +419,7 @@ fn limits_are_checked() {
         decision log: `sample_rate` is 1.5, allowed is 0 to 1
         decision log: `sample_rate` is NaN, allowed is 0 to 1
         decision log: `rows_per_file` is 65537, allowed is 1 to 65536
-        decision log: `seconds_per_file` is 0, allowed is 1 to 86400
+        decision log: `age_per_file` is 0, allowed is 1 to 86400000
         decision log: `max_files` is 0, allowed is 1 to 10000
         decision log: `queue` is 0, allowed is 1 to 262144
         decision log: cannot use directory /proc/none"#]]
