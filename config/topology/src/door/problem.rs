@@ -137,9 +137,9 @@ impl Problems {
         self.list.push(Problem {
             source: source.clone(),
             span,
-            // Where the text is no YAML, what surrounds the place is a guess.
+            // Where the text is no YAML, or not all of it was read, the path would be a guess.
             path: match code {
-                Code::SYNTAX => String::new(),
+                Code::SYNTAX | Code::TOO_LARGE => String::new(),
                 Code::MISSING_FIELD => path_at(source.text(), span, Depth::Container),
                 _ => path_at(source.text(), span, Depth::Value),
             },

@@ -15,6 +15,11 @@ impl Scalar for DnsName {
 
 fn dns_mistake(text: &str, error: &DnsNameError) -> Mistake {
     let mistake = Mistake::new(error.to_string());
+    if text.contains('@') {
+        // A mailbox in a start of authority (RFC 1035 section 8).
+        let name = text.replace('@', ".");
+        return mistake.help(format!("write the `@` as a dot: `{name}`"));
+    }
     if let Some((_, rest)) = text.split_once("://") {
         let host = rest.split(['/', ':']).next().unwrap_or(rest);
         return mistake.help(format!("write the name alone: `{host}`"));

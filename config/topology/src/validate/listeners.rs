@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use ipnet::IpNet;
+
 use super::Checker;
 use crate::door::{Code, Mistake, Source, Span};
 use crate::model::{
     ProxyProtocolIn, ProxyProtocolOut, RecordType, TcpListener, UdpListener, Vip, VipProtocol,
 };
-use crate::raw::{RawService, RawTcpListener, RawTopology, RawUdpListener, RawVip};
+use crate::raw::{RawClientGroup, RawService, RawTcpListener, RawTopology, RawUdpListener, RawVip};
 
 /// The most sessions of one UDP listener: about a gigabyte of them.
 const MAX_SESSIONS: u32 = 4_194_304;
@@ -109,6 +111,30 @@ impl Checker {
         for (source, raw) in documents {
             for zone in &raw.dns_zones {
                 self.records_against_services(&claims, source, zone);
+            }
+            for group in &raw.client_groups {
+                self.claim_networks(&mut claims, source, group);
+            }
+        }
+    }
+
+    /// Networks may nest, the most specific wins; the same one twice has no winner.
+    fn claim_networks(&mut self, claims: &mut Claims, source: &Source, group: &RawClientGroup) {
+        for field in &group.cidrs {
+            let Some(net) = field.get() else { continue };
+            let owner = group.id.span.offset;
+            match claims.networks.get(net).cloned() {
+                // A repetition inside of one group is reported where its list is read.
+                Some((first, of)) if of != owner || first.0 != *source => {
+                    let mistake = Mistake::new(format!("two client groups claim {net}"))
+                        .help("a network belongs to one group");
+                    self.taken((source, field.span), mistake, &first, "first claimed");
+                }
+                Some(_) => {}
+                None => {
+                    let place = ((source.clone(), field.span), owner);
+                    claims.networks.insert(*net, place);
+                }
             }
         }
     }
@@ -242,6 +268,8 @@ struct Claims {
     vips: BTreeMap<(VipProtocol, SocketAddr), Place>,
     names: BTreeMap<String, Place>,
     routes: BTreeMap<String, Place>,
+    /// With the place of the group that claims it.
+    networks: BTreeMap<IpNet, (Place, usize)>,
 }
 
 impl Claims {

@@ -8,6 +8,9 @@ use crate::ids::{EndpointId, GroupId, NodeId, RegionId, ServiceId, ZoneId};
 use crate::model::DnsName;
 use crate::raw::RawTopology;
 
+/// The most regions and the most services: what a 16-bit index can count.
+const MAX_INDEXED: usize = u16::MAX as usize + 1;
+
 /// All declared names, by kind.
 #[derive(Default)]
 pub(super) struct Names {
@@ -97,8 +100,23 @@ impl Checker {
         }
         names.regions.freeze();
         names.services.freeze();
+        self.countable(&names.regions, "regions");
+        self.countable(&names.services, "services");
         names.dns_zones.freeze();
         self.names = names;
+    }
+
+    /// Refuses more things than an index can count.
+    fn countable<I: Ord + Clone + AsRef<str>>(&mut self, registry: &Registry<I>, what: &str) {
+        let beyond = registry.sorted.get(MAX_INDEXED);
+        if let Some((source, span)) = beyond.and_then(|id| registry.places.get(id)) {
+            let mistake = Mistake::new(format!(
+                "there are {} {what}; at most {MAX_INDEXED} are possible",
+                registry.sorted.len()
+            ));
+            self.problems
+                .report(source, *span, Code::TOO_LARGE, mistake);
+        }
     }
 
     /// Declares a name. Its own mistakes are reported by the second pass, which reads it again.
@@ -121,3 +139,6 @@ impl Checker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -181,3 +181,28 @@ fn a_files_mistakes_do_not_hide_those_of_another() {
         .collect();
     assert_eq!(files, ["0.yaml", "1.yaml"]);
 }
+
+/// A thousand endpoints: more than one allocation or one search step of everything.
+#[test]
+fn a_large_topology_loads() {
+    let mut text = "services: [{ id: s, policy: p }]\nregions:\n".to_owned();
+    for region in 0..10 {
+        text.push_str(&format!(
+            "  - id: r{region}\n    location: {{ country: DE, latitude: 1, longitude: 2, \
+             provider: p }}\n    endpoints:\n"
+        ));
+        for endpoint in 0..100 {
+            text.push_str(&format!(
+                "      - {{ id: r{region}-{endpoint}, address: 10.{region}.0.{endpoint}, port: 80, \
+                 services: [s] }}\n"
+            ));
+        }
+    }
+    let topology = load(&[&text]).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(topology.endpoints.len(), 1_000);
+    for id in ["r0-0", "r9-99", "r7-50"] {
+        let idx = topology.endpoint(&id.parse().unwrap()).unwrap();
+        assert_eq!(topology.endpoints[idx.index()].id.as_str(), id);
+    }
+    assert!(topology.endpoint(&"r10-0".parse().unwrap()).is_none());
+}
