@@ -1,0 +1,14 @@
+//! Streams end to end: real sockets on loopback on both sides, a real plan in
+//! the middle.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed step fails the test"
+)]
+
+mod harness;
+mod listeners;
+mod proxy_protocol;
+mod tcp;
+mod udp;
