@@ -2,7 +2,7 @@
 //!
 //! The schema is made of the raw types: their doc comments are its descriptions. A copy is
 //! checked in (`config/schemas/`) and compared by a test, so that a change of the format shows in
-//! review. [`Shape`] is the reader that [`crate::init`] and [`crate::reference`] walk it with.
+//! review. `Shape` is the reader that [`crate::init`] and [`crate::reference`] walk it with.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value};

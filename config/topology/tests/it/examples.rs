@@ -1,8 +1,9 @@
 //! Every example deployment loads and survives serde.
 
+use expect_test::expect;
 use meridian_topology::{Place, Topology};
 
-use super::{read, root};
+use super::example;
 
 const EXAMPLES: &[&str] = &[
     "demo",
@@ -12,12 +13,8 @@ const EXAMPLES: &[&str] = &[
     "edge",
 ];
 
-fn example(name: &str) -> Topology {
-    let path = root()
-        .join("config/examples")
-        .join(name)
-        .join("topology.yaml");
-    let file = read(&path);
+fn load(name: &str) -> Topology {
+    let file = example(name);
     assert!(
         file.text
             .starts_with("# yaml-language-server: $schema=../../schemas/topology.schema.json\n"),
@@ -29,7 +26,7 @@ fn example(name: &str) -> Topology {
 #[test]
 fn examples_load_and_replay() {
     for name in EXAMPLES {
-        let topology = example(name);
+        let topology = load(name);
         let json = serde_json::to_string(&topology).unwrap();
         let again: Topology = serde_json::from_str(&json).unwrap();
         assert_eq!(again, topology, "{name}");
@@ -43,8 +40,16 @@ fn examples_load_and_replay() {
 }
 
 #[test]
+fn the_block_of_the_contract_orders_seven_regions() {
+    let topology = load("multi-region");
+    let block = topology.multi_region.as_ref().unwrap();
+    assert_eq!(block.secondary.len() + block.edge_regions.len(), 6);
+    assert_eq!(topology.regions[block.primary.index()].priority, 0);
+}
+
+#[test]
 fn the_demo_is_what_its_readme_promises() {
-    let demo = example("demo");
+    let demo = load("demo");
     assert_eq!(demo.regions.len(), 5);
     let eu: Vec<&str> = demo
         .regions
@@ -71,4 +76,19 @@ fn the_demo_is_what_its_readme_promises() {
         Place::parse("group:office").unwrap().to_string(),
         "group:office"
     );
+}
+
+/// Examples may show promises that physics forbids (the contract's 1ms between continents), but
+/// none that a reader would copy unaware.
+#[test]
+fn what_is_said_of_the_examples() {
+    let mut said = String::new();
+    for name in EXAMPLES {
+        for lint in load(name).lints() {
+            said.push_str(&format!("{name}: {lint}\n"));
+        }
+    }
+    expect![[r#"
+        multi-region: warning[latency-target]: network.latency_target: a write in `us-east-1` waits for `eu-west-1`, 5466 km away: at least 54.7 ms by fibre, more than 1ms; raise the target, or choose secondaries that are closer
+    "#]].assert_eq(&said);
 }

@@ -4,7 +4,7 @@ use expect_test::expect_file;
 use meridian_topology::reference::{Example, topology_reference};
 use meridian_topology::{SourceFile, Topology, init, schema};
 
-use super::{read, root};
+use super::{example, root};
 
 #[test]
 fn schemas() {
@@ -17,14 +17,6 @@ fn schemas() {
 
 #[test]
 fn the_reference() {
-    let example = |name: &str| {
-        read(
-            &root()
-                .join("config/examples")
-                .join(name)
-                .join("topology.yaml"),
-        )
-    };
     let (edge, multi_region) = (example("edge"), example("multi-region"));
     let text = topology_reference(&[
         Example {

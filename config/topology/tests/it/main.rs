@@ -22,6 +22,23 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
+/// The topology of an example, with the `multi_region_config` of its `meridian.yaml` if it has
+/// one there, in one file.
+fn example(name: &str) -> SourceFile {
+    let folder = root().join("config/examples").join(name);
+    let mut file = read(&folder.join("topology.yaml"));
+    let node = std::fs::read_to_string(folder.join("meridian.yaml")).unwrap_or_default();
+    let key = "multi_region_config:\n";
+    if let Some((_, block)) = node.split_once(key) {
+        let indented = |line: &&str| line.starts_with(' ') || line.trim().is_empty();
+        file.text.push('\n');
+        file.text.push_str(key);
+        file.text
+            .extend(block.split_inclusive('\n').take_while(indented));
+    }
+    file
+}
+
 /// The YAML files of a folder, sorted by name.
 fn yaml_files(folder: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)

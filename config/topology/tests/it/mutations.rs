@@ -5,8 +5,6 @@
 use meridian_topology::{SourceFile, Topology};
 use proptest::prelude::*;
 
-use super::{read, root};
-
 const EXAMPLES: &[&str] = &["demo", "single-node", "multi-region", "edge"];
 
 /// Pieces that YAML or our formats give a meaning.
@@ -117,8 +115,7 @@ proptest! {
         example in prop::sample::select(EXAMPLES),
         damages in prop::collection::vec(damage(), 1..6),
     ) {
-        let path = root().join("config/examples").join(example).join("topology.yaml");
-        answer(apply(&read(&path).text, &damages))?;
+        answer(apply(&super::example(example).text, &damages))?;
     }
 
     #[test]
