@@ -92,7 +92,7 @@ impl StreamConfig {
     }
 }
 
-fn within<T: PartialOrd + fmt::Display>(
+fn within<T: PartialOrd + Copy + fmt::Display>(
     field: &'static str,
     value: T,
     min: T,

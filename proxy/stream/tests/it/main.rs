@@ -7,6 +7,7 @@
     reason = "a failed step fails the test"
 )]
 
+mod docs;
 mod harness;
 mod listeners;
 mod proxy_protocol;
