@@ -37,7 +37,7 @@ struct Document;
 #[derive(Clone)]
 struct Api {
     live: LiveHandle,
-    metrics: Arc<Metrics>,
+    metrics: Metrics,
 }
 
 /// The OpenAPI description, as served at `/v1/openapi.json`.
@@ -46,13 +46,23 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 }
 
 /// Every route.
-pub(crate) fn router(live: LiveHandle, metrics: Arc<Metrics>, event_streams: usize) -> Router {
-    let events = EventSource { live: live.clone(), places: Arc::new(Semaphore::new(event_streams)) };
+pub(crate) fn router(live: LiveHandle, metrics: Metrics, event_streams: usize) -> Router {
+    let events = EventSource {
+        live: live.clone(),
+        places: Arc::new(Semaphore::new(event_streams)),
+    };
     let (router, document) = described().split_for_parts();
     router
-        .route("/v1/openapi.json", get(move || async move { Json(document) }))
+        .route(
+            "/v1/openapi.json",
+            get(move || async move { Json(document) }),
+        )
         .with_state(Api { live, metrics })
-        .merge(Router::new().route("/v1/events", get(events::stream)).with_state(events))
+        .merge(
+            Router::new()
+                .route("/v1/events", get(events::stream))
+                .with_state(events),
+        )
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
 }
 
@@ -104,9 +114,14 @@ struct Applied {
 /// Replaces the YAML texts, all or nothing. `422` lists every problem with its place.
 #[utoipa::path(put, path = "/v1/sources", request_body = Object,
     responses((status = 200, body = Applied), (status = 422, body = ApiError)))]
-async fn apply(State(api): State<Api>, Json(sources): Json<Sources>) -> Result<Json<Applied>, ApiError> {
+async fn apply(
+    State(api): State<Api>,
+    Json(sources): Json<Sources>,
+) -> Result<Json<Applied>, ApiError> {
     let revision = api.live.apply(&sources).await?;
-    Ok(Json(Applied { revision: revision.0 }))
+    Ok(Json(Applied {
+        revision: revision.0,
+    }))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -132,7 +147,10 @@ async fn explanation(
     question: Result<UrlQuery<Question>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<Explanation>, ApiError> {
     let UrlQuery(question) = question.map_err(|error| ApiError::bad_request(error.body_text()))?;
-    let service = question.service.parse::<ServiceId>().map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let service = question
+        .service
+        .parse::<ServiceId>()
+        .map_err(|error| ApiError::bad_request(error.to_string()))?;
     let query = Query {
         service,
         client: Client::Address(question.client),
@@ -140,7 +158,9 @@ async fn explanation(
         key: None,
         plan_generation: Some(api.live.plan().load().plan.generation()),
     };
-    explain(&api.live.world(), &query).map(Json).map_err(|error| ApiError::bad_request(error.to_string()))
+    explain(&api.live.world(), &query)
+        .map(Json)
+        .map_err(|error| ApiError::bad_request(error.to_string()))
 }
 
 /// Every health check and its last result.
@@ -190,8 +210,15 @@ async fn drain(
     Path((kind, id)): Path<(DrainKind, String)>,
     Json(request): Json<DrainRequest>,
 ) -> Result<axum::http::StatusCode, ApiError> {
-    let drain = Drain { target: kind.target(id), reason: request.reason };
-    let safety = if request.force { meridian_live::Safety::Off } else { meridian_live::Safety::On };
+    let drain = Drain {
+        target: kind.target(id),
+        reason: request.reason,
+    };
+    let safety = if request.force {
+        meridian_live::Safety::Off
+    } else {
+        meridian_live::Safety::On
+    };
     api.live.drain(&drain, safety).await?;
     Ok(axum::http::StatusCode::NO_CONTENT)
 }
@@ -212,7 +239,11 @@ async fn undrain(
 #[utoipa::path(get, path = "/metrics", responses((status = 200, body = String)))]
 async fn metrics(State(api): State<Api>) -> Result<impl IntoResponse, ApiError> {
     let text = api.metrics.render().map_err(|error| {
-        ApiError::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, "metrics", error.to_string())
+        ApiError::new(
+            axum::http::StatusCode::INTERNAL_SERVER_ERROR,
+            "metrics",
+            error.to_string(),
+        )
     })?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text))
 }

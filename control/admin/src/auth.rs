@@ -29,24 +29,50 @@ impl Gate {
     /// The gate of a TCP listener on `address`.
     pub fn tcp(token: Token, address: SocketAddr, configured: &[String]) -> Self {
         let own = [address.ip().to_string(), "localhost".to_owned()];
-        let hosts = own.into_iter().chain(configured.iter().map(|host| host.to_ascii_lowercase()));
-        Self::Token { token, hosts: hosts.collect() }
+        let hosts = own
+            .into_iter()
+            .chain(configured.iter().map(|host| host.to_ascii_lowercase()));
+        Self::Token {
+            token,
+            hosts: hosts.collect(),
+        }
     }
 
     fn admit(&self, request: &Request) -> Result<(), ApiError> {
-        let Self::Token { token, hosts } = self else { return Ok(()) };
-        let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        if !hosts.iter().any(|known| known.eq_ignore_ascii_case(name_of(host))) {
-            let message = format!("`Host: {host}` is no name of this listener; add it to `admin.hosts`");
-            return Err(ApiError::new(StatusCode::MISDIRECTED_REQUEST, "host", message));
+        let Self::Token { token, hosts } = self else {
+            return Ok(());
+        };
+        let host = request
+            .headers()
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok())
+            .unwrap_or_default();
+        if !hosts
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(name_of(host)))
+        {
+            let message =
+                format!("`Host: {host}` is no name of this listener; add it to `admin.hosts`");
+            return Err(ApiError::new(
+                StatusCode::MISDIRECTED_REQUEST,
+                "host",
+                message,
+            ));
         }
         if matches!(*request.method(), Method::GET | Method::HEAD) {
             return Ok(());
         }
-        let presented = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let presented = request
+            .headers()
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok());
         match presented.and_then(|value| value.strip_prefix("Bearer ")) {
             Some(presented) if token.matches(presented) => Ok(()),
-            Some(_) => Err(ApiError::new(StatusCode::FORBIDDEN, "token", "the bearer token is not this node's")),
+            Some(_) => Err(ApiError::new(
+                StatusCode::FORBIDDEN,
+                "token",
+                "the bearer token is not this node's",
+            )),
             None => {
                 let message = "changes need `Authorization: Bearer` with the token in the node's `admin.token` file";
                 Err(ApiError::new(StatusCode::UNAUTHORIZED, "token", message))
@@ -77,7 +103,12 @@ mod tests {
 
     #[test]
     fn host_names() {
-        for (host, name) in [("localhost:9443", "localhost"), ("127.0.0.1", "127.0.0.1"), ("[::1]:9443", "::1"), ("", "")] {
+        for (host, name) in [
+            ("localhost:9443", "localhost"),
+            ("127.0.0.1", "127.0.0.1"),
+            ("[::1]:9443", "::1"),
+            ("", ""),
+        ] {
             assert_eq!(name_of(host), name);
         }
     }

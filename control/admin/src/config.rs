@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 /// Where the admin API listens when nothing is said.
-pub const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9443);
+pub const LISTEN_DEFAULT: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9443);
 
 /// The admin API of this node.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -26,7 +27,13 @@ pub struct AdminConfig {
 
 impl Default for AdminConfig {
     fn default() -> Self {
-        Self { listen: LISTEN_DEFAULT, socket: None, token_file: None, hosts: Vec::new(), event_streams: 64 }
+        Self {
+            listen: LISTEN_DEFAULT,
+            socket: None,
+            token_file: None,
+            hosts: Vec::new(),
+            event_streams: 64,
+        }
     }
 }
 

@@ -21,7 +21,11 @@ pub struct ApiError {
 impl ApiError {
     /// An error answered with `status`.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into() }
+        Self {
+            status,
+            code,
+            message: message.into(),
+        }
     }
 
     /// The request's own fault.

@@ -29,13 +29,19 @@ pub(crate) async fn stream(
 ) -> Result<Sse<impl Stream<Item = Result<SseEvent, Infallible>>>, ApiError> {
     let Ok(place) = Arc::clone(&source.places).try_acquire_owned() else {
         let message = "all event streams are taken; see `admin.event_streams`";
-        return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "event_streams", message));
+        return Err(ApiError::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "event_streams",
+            message,
+        ));
     };
     let events = BroadcastStream::new(source.live.events()).map(move |event| {
         let _held_while_streaming = &place;
         Ok(match event {
             Ok(event) => SseEvent::default().json_data(&event).unwrap_or_default(),
-            Err(BroadcastStreamRecvError::Lagged(lost)) => SseEvent::default().event("lost").data(lost.to_string()),
+            Err(BroadcastStreamRecvError::Lagged(lost)) => {
+                SseEvent::default().event("lost").data(lost.to_string())
+            }
         })
     });
     Ok(Sse::new(events).keep_alive(KeepAlive::default()))

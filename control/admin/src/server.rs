@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -50,30 +49,57 @@ pub struct AdminServer {
 
 impl AdminServer {
     /// Binds the listeners and reads or makes the token.
-    pub async fn bind(config: &AdminConfig, live: LiveHandle, metrics: Arc<Metrics>) -> Result<Self, AdminError> {
-        let listen = |source| AdminError::Listen { address: config.listen, source };
+    pub async fn bind(
+        config: &AdminConfig,
+        live: LiveHandle,
+        metrics: Metrics,
+    ) -> Result<Self, AdminError> {
+        let listen = |source| AdminError::Listen {
+            address: config.listen,
+            source,
+        };
         let tcp = TcpListener::bind(config.listen).await.map_err(listen)?;
         let address = tcp.local_addr().map_err(listen)?;
-        let path = config.token_file.clone().unwrap_or_else(|| "admin.token".into());
-        let token = Token::load_or_create(&path).map_err(|source| AdminError::File { path, source })?;
+        let path = config
+            .token_file
+            .clone()
+            .unwrap_or_else(|| "admin.token".into());
+        let token =
+            Token::load_or_create(&path).map_err(|source| AdminError::File { path, source })?;
         let unix = config.socket.as_deref().map(bind_unix).transpose()?;
         let open = api::router(live, metrics, config.event_streams);
-        Ok(Self { tcp, address, unix, open, gate: Gate::tcp(token, address, &config.hosts) })
+        Ok(Self {
+            tcp,
+            address,
+            unix,
+            open,
+            gate: Gate::tcp(token, address, &config.hosts),
+        })
     }
 
     /// Where it listens: the TCP address, then the socket's path.
     pub fn local_addrs(&self) -> Vec<String> {
-        let socket = self.unix.iter().map(|(_, path)| format!("unix:{}", path.display()));
-        std::iter::once(self.address.to_string()).chain(socket).collect()
+        let socket = self
+            .unix
+            .iter()
+            .map(|(_, path)| format!("unix:{}", path.display()));
+        std::iter::once(self.address.to_string())
+            .chain(socket)
+            .collect()
     }
 
     /// Serves until `shutdown`.
     pub async fn run(self, shutdown: CancellationToken) {
         let guarded = |gate: Gate| self.open.clone().layer(from_fn_with_state(gate, guard));
-        let over_tcp = axum::serve(self.tcp, guarded(self.gate.clone())).with_graceful_shutdown(until(&shutdown));
+        let over_tcp = axum::serve(self.tcp, guarded(self.gate.clone()))
+            .with_graceful_shutdown(until(&shutdown));
         let over_unix = async {
-            let Some((listener, path)) = self.unix else { return Ok(()) };
-            let served = axum::serve(listener, guarded(Gate::Owner)).with_graceful_shutdown(until(&shutdown)).await;
+            let Some((listener, path)) = self.unix else {
+                return Ok(());
+            };
+            let served = axum::serve(listener, guarded(Gate::Owner))
+                .with_graceful_shutdown(until(&shutdown))
+                .await;
             // Gone already when an operator removed it.
             let _gone = std::fs::remove_file(path);
             served
@@ -104,10 +130,16 @@ fn until(shutdown: &CancellationToken) -> impl Future<Output = ()> + Send + 'sta
 
 /// A socket that only this user can open. A leftover of a node that died is replaced, a live one is not.
 fn bind_unix(path: &Path) -> Result<(UnixListener, PathBuf), AdminError> {
-    let failed = |source| AdminError::File { path: path.to_path_buf(), source };
+    let failed = |source| AdminError::File {
+        path: path.to_path_buf(),
+        source,
+    };
     if path.exists() {
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
-            let source = std::io::Error::new(std::io::ErrorKind::AddrInUse, "another node serves this socket");
+            let source = std::io::Error::new(
+                std::io::ErrorKind::AddrInUse,
+                "another node serves this socket",
+            );
             return Err(failed(source));
         }
         std::fs::remove_file(path).map_err(failed)?;

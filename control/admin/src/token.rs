@@ -24,7 +24,12 @@ impl Token {
     /// # Errors
     /// The operating system's; an empty or oversized file is `InvalidData`.
     pub fn load_or_create(path: &Path) -> std::io::Result<Self> {
-        match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        match std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+        {
             Ok(mut file) => {
                 let token = Self(random_hex()?);
                 file.write_all(token.0.as_bytes())?;
@@ -39,10 +44,15 @@ impl Token {
     /// Reads the token of `path`.
     pub fn load(path: &Path) -> std::io::Result<Self> {
         let mut text = String::new();
-        std::fs::File::open(path)?.take(1024).read_to_string(&mut text)?;
+        std::fs::File::open(path)?
+            .take(1024)
+            .read_to_string(&mut text)?;
         let token = text.trim();
         if token.len() < RANDOM_BYTES {
-            let message = format!("{}: the token is too short; delete the file to make a new one", path.display());
+            let message = format!(
+                "{}: the token is too short; delete the file to make a new one",
+                path.display()
+            );
             return Err(std::io::Error::new(ErrorKind::InvalidData, message));
         }
         Ok(Self(token.to_owned()))

@@ -50,7 +50,10 @@ pub enum Safety {
 /// already is not held against a drain that takes none of them.
 pub(crate) fn check_safe(world: &World, target: &DrainTarget) -> Result<(), ChangeError> {
     for (at, service) in world.topology.services.iter().enumerate() {
-        let (Some(index), Some(policy)) = (ServiceIdx::from_index(at), world.policies.get(&service.policy)) else {
+        let (Some(index), Some(policy)) = (
+            ServiceIdx::from_index(at),
+            world.policies.get(&service.policy),
+        ) else {
             continue;
         };
         let before = live_regions(world, index, None);
@@ -69,7 +72,11 @@ pub(crate) fn check_safe(world: &World, target: &DrainTarget) -> Result<(), Chan
 }
 
 /// Regions where the service has an endpoint that takes new clients, once `without` is drained.
-fn live_regions(world: &World, service: ServiceIdx, without: Option<&DrainTarget>) -> BTreeSet<RegionIdx> {
+fn live_regions(
+    world: &World,
+    service: ServiceIdx,
+    without: Option<&DrainTarget>,
+) -> BTreeSet<RegionIdx> {
     let drained = |endpoint: &Endpoint| {
         let region = &world.topology.regions[endpoint.region.index()];
         let by_target = without.is_some_and(|target| match target {

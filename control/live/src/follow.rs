@@ -159,7 +159,11 @@ impl ModelFeed {
     /// by distance, loudly.
     pub fn open(folder: Option<&Path>) -> Result<Self, RegistryError> {
         let registry = folder.map(Registry::open).transpose()?;
-        let mut feed = Self { registry, current: watch::Sender::new(None), complained: None };
+        let mut feed = Self {
+            registry,
+            current: watch::Sender::new(None),
+            complained: None,
+        };
         feed.look();
         if let (Some(registry), None) = (&feed.registry, feed.current()) {
             let usable = registry.newest_usable()?;
@@ -191,7 +195,9 @@ impl ModelFeed {
 
     /// Takes over what is promoted now; after a fault the last good model stays.
     fn look(&mut self) {
-        let Some(registry) = &self.registry else { return };
+        let Some(registry) = &self.registry else {
+            return;
+        };
         let fresh = registry.history().and_then(|history| match history.last() {
             Some(id) if self.current().is_some_and(|known| known.id() == *id) => Ok(None),
             Some(id) => registry.get(id).map(|model| Some(Arc::new(model))),

@@ -158,7 +158,10 @@ impl LiveHandle {
 
     /// Every drain in the store.
     pub async fn drains(&self) -> Result<Vec<Drain>, ChangeError> {
-        Ok(Catalog::read(&*self.store).await.map_err(WriteError::from)?.drains())
+        Ok(Catalog::read(&*self.store)
+            .await
+            .map_err(WriteError::from)?
+            .drains())
     }
 
     /// Every health check and its last result.

@@ -39,7 +39,10 @@ pub(crate) struct State {
 impl State {
     /// Nothing known yet but the promoted model.
     pub fn with_model(model: Option<Arc<Artifact>>) -> Self {
-        Self { model, ..Self::default() }
+        Self {
+            model,
+            ..Self::default()
+        }
     }
 
     /// Takes over the drains of the store; true when they changed.
@@ -261,7 +264,9 @@ fn failback_of(published: &Published, region: RegionIdx) -> Failback {
     let mut slowest = Failback::default();
     for (_, endpoint) in world.topology.endpoints_in(region) {
         for service in &endpoint.services {
-            let policy = world.policies.get(&world.topology.services[service.index()].policy);
+            let policy = world
+                .policies
+                .get(&world.topology.services[service.index()].policy);
             if let Some(policy) = policy
                 && policy.failover.failback.hold.as_duration() > slowest.hold
             {

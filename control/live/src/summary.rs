@@ -64,7 +64,7 @@ pub(crate) fn status(published: &Published, state: &State, facts: Facts) -> Stat
         store: facts.store,
         regions,
         endpoints,
-        warnings: Vec::new(),
+        warnings: topology.lints().iter().map(ToString::to_string).collect(),
     }
 }
 

@@ -299,16 +299,30 @@ impl Writer {
             let Some(index) = EndpointIdx::from_index(at) else {
                 return;
             };
-            let drained = endpoint.drain.is_draining() || self.state.admin.drained_endpoints.contains(&endpoint.id);
-            let state = if self.state.ledger.serves(&endpoint.id) { EndpointState::Up } else { EndpointState::Down };
+            let drained = endpoint.drain.is_draining()
+                || self.state.admin.drained_endpoints.contains(&endpoint.id);
+            let state = if self.state.ledger.serves(&endpoint.id) {
+                EndpointState::Up
+            } else {
+                EndpointState::Down
+            };
             published.bits.set_endpoint(&published.plan, index, state);
-            published.bits.set_endpoint_drain(&published.plan, index, drain(drained));
+            published
+                .bits
+                .set_endpoint_drain(&published.plan, index, drain(drained));
         }
         for (at, region) in topology.regions.iter().enumerate() {
-            let Some(index) = RegionIdx::from_index(at) else { return };
-            let drained = region.drain.is_draining() || self.state.admin.drained_regions.contains(&region.id);
-            published.bits.set_region_drain(&published.plan, index, drain(drained));
-            published.bits.set_region_ramp(index, self.state.share(&region.id));
+            let Some(index) = RegionIdx::from_index(at) else {
+                return;
+            };
+            let drained =
+                region.drain.is_draining() || self.state.admin.drained_regions.contains(&region.id);
+            published
+                .bits
+                .set_region_drain(&published.plan, index, drain(drained));
+            published
+                .bits
+                .set_region_ramp(index, self.state.share(&region.id));
         }
     }
 
@@ -449,7 +463,11 @@ async fn finished(
 }
 
 fn drain(drained: bool) -> Drain {
-    if drained { Drain::Draining } else { Drain::Serving }
+    if drained {
+        Drain::Draining
+    } else {
+        Drain::Serving
+    }
 }
 
 fn set_endpoint(published: &Published, endpoint: &EndpointId, state: EndpointState) {

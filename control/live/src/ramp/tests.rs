@@ -14,7 +14,16 @@ fn failback() -> Failback {
 fn a_region_climbs_step_by_step() {
     let start = Instant::now();
     let mut ramp = Ramp::Whole.observe(false, start).observe(true, start);
-    for (second, share) in [(0, 0.0), (9, 0.0), (10, 0.05), (19, 0.05), (20, 0.25), (30, 0.5), (40, 1.0), (500, 1.0)] {
+    for (second, share) in [
+        (0, 0.0),
+        (9, 0.0),
+        (10, 0.05),
+        (19, 0.05),
+        (20, 0.25),
+        (30, 0.5),
+        (40, 1.0),
+        (500, 1.0),
+    ] {
         let (next, got) = ramp.share(&failback(), start + Duration::from_secs(second));
         assert_eq!(got, Ratio::new(share).unwrap(), "at {second} s");
         ramp = next;

@@ -1,0 +1,13 @@
+//! The commands, one module each.
+
+pub mod apply;
+pub mod check;
+pub mod completions;
+pub mod dns;
+pub mod drain;
+pub mod explain;
+pub mod get;
+pub mod init;
+pub mod man;
+pub mod models;
+mod offline;

@@ -1,0 +1,54 @@
+//! `meridian init`: a first deployment directory, its comments made from the code's own words.
+
+use std::path::{Path, PathBuf};
+
+use crate::failure::Failure;
+use crate::output;
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  meridian init /etc/meridian && meridian check --dir /etc/meridian"
+)]
+pub struct InitArgs {
+    /// The folder; made when missing. Files that are there are left alone.
+    folder: PathBuf,
+}
+
+const NODE: &str = "# What this node does. Everything has a default: an empty file is a node with every role on\n\
+                    # loopback. docs/operate.md lists every key.\nroles: [dns, http, stream]\n";
+
+/// Writes what is missing.
+pub fn run(args: &InitArgs) -> Result<(), Failure> {
+    let policy = include_str!("../../../policies/library/latency-first.yaml");
+    let schema = meridian_topology::schema::text(&meridian_topology::schema::topology_schema());
+    let files = [
+        (meridian_topology::init::TOPOLOGY_SCHEMA_FILE, schema),
+        ("meridian.yaml", NODE.to_owned()),
+        ("topology.yaml", meridian_topology::init::topology_yaml()),
+        ("policies/latency-first.yaml", policy.to_owned()),
+    ];
+    for (name, text) in files {
+        write_new(&args.folder.join(name), &text)?;
+    }
+    output::line(format_args!(
+        "next: meridian check --dir {0}; meridian serve --dir {0}",
+        args.folder.display()
+    ));
+    Ok(())
+}
+
+fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
+    if path.exists() {
+        output::line(format_args!(
+            "{} is there already: left alone",
+            path.display()
+        ));
+        return Ok(());
+    }
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).map_err(|error| Failure::at(parent, error))?;
+    }
+    std::fs::write(path, text).map_err(|error| Failure::at(path, error))?;
+    output::line(format_args!("wrote {}", path.display()));
+    Ok(())
+}

@@ -1,0 +1,50 @@
+//! The world of a deployment directory, without a node: everything healthy, no load.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use meridian_engine::explain::Client;
+use meridian_engine::{Explanation, Query, Surface, World};
+use meridian_live::read_directory;
+use meridian_topology::ServiceId;
+
+use crate::config::Deployment;
+use crate::failure::Failure;
+
+/// Makes the world, the promoted model included.
+pub fn world(folder: &Path) -> Result<World, Failure> {
+    let deployment = Deployment::read(folder)?;
+    let meaning = read_directory(folder)?
+        .read(deployment.intent.as_deref())
+        .map_err(Failure::other)?;
+    let classes = Arc::new(meridian_geo::build(
+        &meaning.topology,
+        &deployment.node.geo.sources(),
+    )?);
+    let mut world = World::new(meaning.topology, meaning.policies, classes);
+    if deployment.node.models.is_dir()
+        && let Some(model) = meridian_train::Registry::open(&deployment.node.models)?.current()?
+    {
+        let scores = meridian_score::score_table(&model, &world.classes, &world.topology)?;
+        world.scores = Some(Arc::new(scores));
+    }
+    Ok(world)
+}
+
+/// Where `client` would be sent.
+pub fn explain(
+    world: &World,
+    service: &str,
+    client: IpAddr,
+    surface: Surface,
+) -> Result<Explanation, Failure> {
+    let query = Query {
+        service: service.parse::<ServiceId>()?,
+        client: Client::Address(client),
+        surface,
+        key: None,
+        plan_generation: None,
+    };
+    Ok(meridian_engine::explain(world, &query)?)
+}

@@ -1,0 +1,200 @@
+//! `meridian.yaml`: what this node does, put together out of each room's own configuration.
+//!
+//! Relative paths are relative to the deployment directory. Everything has a default: a
+//! directory without the file is a node with every role on loopback.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use meridian_admin::AdminConfig;
+use meridian_geodns::DnsConfig;
+use meridian_http::HttpConfig;
+use meridian_live::{GeoSources, NodeIntent};
+use meridian_probe::ProbeConfig;
+use meridian_store::StoreConfig;
+use meridian_stream::StreamConfig;
+use meridian_telemetry::logging::LogConfig;
+use meridian_telemetry::{AccessLogConfig, DecisionLogConfig};
+use meridian_topology::raw::RawMultiRegion;
+use meridian_topology::{Problems, door};
+use serde::Deserialize;
+
+/// The file's name in a deployment directory.
+pub const FILE: &str = "meridian.yaml";
+
+/// What a node can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Answers DNS questions.
+    Dns,
+    /// Proxies HTTP.
+    Http,
+    /// Proxies TCP and UDP.
+    Stream,
+}
+
+/// The node.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NodeConfig {
+    /// What the node does. Default: everything.
+    pub roles: Vec<Role>,
+    /// Where the node keeps what it must not lose: store, last good sources, token. Default `state`.
+    pub state: PathBuf,
+    /// The model registry. Default `models`.
+    pub models: PathBuf,
+    /// DNS listeners and limits.
+    pub dns: DnsConfig,
+    /// HTTP listeners and limits.
+    pub http: HttpConfig,
+    /// Stream limits; the listeners stand in the topology.
+    pub stream: StreamConfig,
+    /// Admin API.
+    pub admin: AdminConfig,
+    /// `embedded` (default) or `etcd`.
+    pub store: StoreConfig,
+    /// Files that tell more about addresses than the embedded registry data.
+    pub geo: GeoConfig,
+    /// Health checks.
+    pub probe: ProbeConfig,
+    /// Logs.
+    pub telemetry: TelemetryConfig,
+    /// Intentions over all regions.
+    pub multi_region_config: Option<RawMultiRegion>,
+}
+
+impl Default for NodeConfig {
+    fn default() -> Self {
+        Self {
+            roles: vec![Role::Dns, Role::Http, Role::Stream],
+            state: "state".into(),
+            models: "models".into(),
+            dns: DnsConfig::default(),
+            http: HttpConfig::default(),
+            stream: StreamConfig::default(),
+            admin: AdminConfig::default(),
+            store: StoreConfig::default(),
+            geo: GeoConfig::default(),
+            probe: ProbeConfig::default(),
+            telemetry: TelemetryConfig::default(),
+            multi_region_config: None,
+        }
+    }
+}
+
+/// MMDB files.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GeoConfig {
+    /// City or country database in MMDB format.
+    pub mmdb_city: Option<PathBuf>,
+    /// ASN database in MMDB format.
+    pub mmdb_asn: Option<PathBuf>,
+}
+
+impl GeoConfig {
+    /// What the geography room reads.
+    pub fn sources(&self) -> GeoSources {
+        GeoSources {
+            mmdb_city: self.mmdb_city.clone(),
+            mmdb_asn: self.mmdb_asn.clone(),
+            ..GeoSources::default()
+        }
+    }
+}
+
+/// Logs.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TelemetryConfig {
+    /// What the process says of itself, on standard error.
+    pub log: LogConfig,
+    /// One line a request or connection.
+    pub access_log: AccessLogConfig,
+    /// Sampled decisions, for training.
+    pub decision_log: DecisionLogConfig,
+}
+
+/// Why a deployment directory's `meridian.yaml` cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It is there and cannot be read.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// It is wrong.
+    #[error("{0}")]
+    Invalid(Problems),
+}
+
+/// A node's configuration and the directory it came from.
+#[derive(Debug, Clone)]
+pub struct Deployment {
+    /// The deployment directory.
+    pub folder: PathBuf,
+    /// Its `meridian.yaml`, paths made absolute.
+    pub node: NodeConfig,
+    /// The block that bears on the topology.
+    pub intent: Option<Arc<NodeIntent>>,
+}
+
+impl Deployment {
+    /// Reads `meridian.yaml` of `folder`; a missing file is an empty one.
+    pub fn read(folder: &Path) -> Result<Self, ConfigError> {
+        let path = folder.join(FILE);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(source) => return Err(ConfigError::Io { path, source }),
+        };
+        Self::parse(folder, &text)
+    }
+
+    /// Reads `text` as the `meridian.yaml` of `folder`.
+    pub fn parse(folder: &Path, text: &str) -> Result<Self, ConfigError> {
+        let mut node = NodeConfig::default();
+        let mut intent = None;
+        if text
+            .lines()
+            .any(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
+        {
+            let parsed = door::parse::<NodeConfig>(FILE, text).map_err(ConfigError::Invalid)?;
+            node = parsed.value;
+            intent = node.multi_region_config.clone().map(|block| {
+                Arc::new(NodeIntent {
+                    source: parsed.source.clone(),
+                    block,
+                })
+            });
+        }
+        let absolute = |path: &mut PathBuf| *path = folder.join(&*path);
+        absolute(&mut node.state);
+        absolute(&mut node.models);
+        node.geo
+            .mmdb_city
+            .iter_mut()
+            .chain(&mut node.geo.mmdb_asn)
+            .for_each(absolute);
+        node.telemetry
+            .decision_log
+            .directory
+            .iter_mut()
+            .for_each(absolute);
+        if let StoreConfig::Embedded(embedded) = &mut node.store
+            && embedded.path.is_none()
+        {
+            embedded.path = Some(node.state.join("store.redb"));
+        }
+        node.admin.relative_to(&node.state);
+        Ok(Self {
+            folder: folder.to_path_buf(),
+            node,
+            intent,
+        })
+    }
+}
