@@ -11,6 +11,7 @@ pub mod reference;
 mod validate;
 mod words;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -68,6 +69,22 @@ impl PolicySet {
             .binary_search_by(|policy| policy.id.cmp(id))
             .ok()?;
         self.policies.get(at)
+    }
+
+    /// The autonomous systems that conditions name: those worth a client class of their own.
+    #[must_use]
+    pub fn asns(&self) -> BTreeSet<u32> {
+        let whens = self.policies.iter().flat_map(|policy| {
+            let walls = policy.eligible.iter().map(|eligible| &eligible.when);
+            walls.chain(policy.score.iter().map(|selector| &selector.when))
+        });
+        let places = whens.flat_map(|when| when.client_in.iter().chain(&when.client_not_in));
+        places
+            .filter_map(|place| match place {
+                Place::Asn(asn) => Some(*asn),
+                _ => None,
+            })
+            .collect()
     }
 }
 

@@ -44,3 +44,20 @@ fn sets_find_policies_by_name() {
     assert!(set.get(&"b".parse().unwrap()).is_some());
     assert!(set.get(&"c".parse().unwrap()).is_none());
 }
+
+#[test]
+fn conditions_name_autonomous_systems() {
+    let mut policy = Policy::nearest("a".parse().unwrap());
+    policy.score[0].when.client_in = vec![Place::Asn(64_500), Place::Eu];
+    policy.eligible.push(Eligible {
+        when: When {
+            client_not_in: vec![Place::Asn(64_501)],
+            ..When::default()
+        },
+        wall: Wall::Compliance {
+            require: Vec::new(),
+            within: vec![Place::Eu],
+        },
+    });
+    assert_eq!(PolicySet::new([policy]).asns(), [64_500, 64_501].into());
+}
