@@ -15,7 +15,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use meridian_accept::{CertConfig, CertSource, Expect, TrustedSources, Unmatched};
 use meridian_topology::Millis;
-use serde::{Deserialize, Deserializer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::passive::Thresholds;
 
@@ -40,14 +41,16 @@ pub const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 pub const HEAD_BYTES_RANGE: std::ops::RangeInclusive<usize> = 1024..=1024 * 1024 - 1;
 
 /// The HTTP proxy of this node.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HttpConfig {
     /// Addresses for plain HTTP. Default `["127.0.0.1:8080"]`; `[]` listens nowhere.
+    #[schemars(with = "Vec<String>")]
     pub listen: Vec<SocketAddr>,
     /// HTTPS; without it no TLS listener is opened.
     pub https: Option<HttpsConfig>,
     /// Networks whose `X-Forwarded-For`, `Forwarded` and PROXY headers are believed. Default: nobody.
+    #[schemars(with = "Vec<String>")]
     pub trusted_proxies: Vec<IpNet>,
     /// Whether connections begin with a PROXY header: `off` (default), `optional`
     /// (only looked for when the peer is a trusted proxy) or `required` (from
@@ -70,7 +73,8 @@ pub struct HttpConfig {
     /// How many failures in a row make an endpoint suspect.
     pub ejection: EjectionConfig,
     /// How long in-flight requests may take to finish at shutdown. Default `"30s"`.
-    #[serde(deserialize_with = "in_text")]
+    #[serde(deserialize_with = "in_text", serialize_with = "as_text")]
+    #[schemars(with = "String")]
     pub drain: Millis,
     /// Threads, each with its own listeners (`SO_REUSEPORT`) and upstream
     /// connections. Default: one per core this process may use.
@@ -78,11 +82,12 @@ pub struct HttpConfig {
 }
 
 /// The TLS listeners.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HttpsConfig {
     /// Addresses for HTTPS. Default `["127.0.0.1:8443"]`.
     #[serde(default = "https_listen_default")]
+    #[schemars(with = "Vec<String>")]
     pub listen: Vec<SocketAddr>,
     /// Certificates, chosen by the name the client asks for; read again when
     /// the files change.
@@ -94,7 +99,7 @@ pub struct HttpsConfig {
 }
 
 /// One certificate and its key.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CertificateConfig {
     /// PEM file with the chain, leaf first.
@@ -107,7 +112,7 @@ pub struct CertificateConfig {
 }
 
 /// Bounds on what clients may ask of the node.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsConfig {
     /// Open client connections; more are closed at once. Default 65536.
@@ -121,32 +126,38 @@ pub struct LimitsConfig {
 }
 
 /// Times a client may take.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TimeoutsConfig {
     /// PROXY header and TLS handshake, each. Default `"10s"`.
-    #[serde(deserialize_with = "in_text")]
+    #[serde(deserialize_with = "in_text", serialize_with = "as_text")]
+    #[schemars(with = "String")]
     pub handshake: Millis,
     /// A request head, from its first byte to its last. Default `"15s"`.
-    #[serde(deserialize_with = "in_text")]
+    #[serde(deserialize_with = "in_text", serialize_with = "as_text")]
+    #[schemars(with = "String")]
     pub header: Millis,
     /// Between two requests of a connection. Default `"60s"`.
-    #[serde(deserialize_with = "in_text")]
+    #[serde(deserialize_with = "in_text", serialize_with = "as_text")]
+    #[schemars(with = "String")]
     pub keepalive: Millis,
     /// Between two pieces of a request's body, and for the client to take a
     /// piece of the response. Default `"60s"`.
-    #[serde(deserialize_with = "in_text")]
+    #[serde(deserialize_with = "in_text", serialize_with = "as_text")]
+    #[schemars(with = "String")]
     pub body: Millis,
     /// Silence in either direction of an upgraded connection (WebSocket). Default `"1h"`.
-    #[serde(deserialize_with = "in_text")]
+    #[serde(deserialize_with = "in_text", serialize_with = "as_text")]
+    #[schemars(with = "String")]
     pub tunnel: Millis,
     /// An idle upstream connection in the pool. Default `"60s"`.
-    #[serde(deserialize_with = "in_text")]
+    #[serde(deserialize_with = "in_text", serialize_with = "as_text")]
+    #[schemars(with = "String")]
     pub upstream_idle: Millis,
 }
 
 /// `on` or `off`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Toggle {
     /// The feature is used.
@@ -157,7 +168,7 @@ pub enum Toggle {
 }
 
 /// See [`HttpConfig::client_from`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ClientFrom {
     /// `X-Forwarded-For`.
@@ -169,7 +180,7 @@ pub enum ClientFrom {
 
 /// Consecutive failures of one endpoint after which `control/live` is told. It
 /// ejects the endpoint for a while, longer each time.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EjectionConfig {
     /// Connections refused, unreachable or cut. Default 3.
@@ -181,7 +192,7 @@ pub struct EjectionConfig {
 }
 
 /// See [`HttpConfig::proxy_protocol`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ProxyProtocol {
     /// No header is looked for.
@@ -258,6 +269,10 @@ where
 {
     let text = String::deserialize(deserializer)?;
     text.parse().map_err(serde::de::Error::custom)
+}
+
+fn as_text<T: fmt::Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
 }
 
 /// A configuration that cannot be served.

@@ -26,7 +26,8 @@
 //! Limits: upstreams are reached in clear text, over HTTP/1.1 or (gRPC) HTTP/2,
 //! because the topology does not yet say otherwise of an endpoint; a body is
 //! sent again only from pingora's retry buffer of 64 KiB; the silence allowed
-//! between two pieces of an answer is the route's `first_byte`.
+//! between two pieces of an answer is the route's `first_byte`; the answer to a
+//! WebSocket request is waited for as long as the tunnel may be silent.
 
 mod answer;
 mod attempt;

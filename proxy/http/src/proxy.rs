@@ -74,7 +74,7 @@ impl Proxy {
     }
 
     fn set_client_timeouts(&self, session: &mut Session) {
-        let patience = if session.is_upgrade_req() {
+        let patience = if is_websocket(session.req_header()) {
             self.tunnel_timeout
         } else {
             self.body_timeout
@@ -92,7 +92,7 @@ impl Proxy {
         let connect = Some(route.connect_timeout.min(left));
         peer.options.connection_timeout = connect;
         peer.options.total_connection_timeout = connect;
-        peer.options.read_timeout = Some(if session.is_upgrade_req() {
+        peer.options.read_timeout = Some(if is_websocket(session.req_header()) {
             self.tunnel_timeout
         } else {
             route.first_byte_timeout.min(left)
@@ -303,21 +303,17 @@ impl ProxyHttp for Proxy {
         exchange: &mut Exchange,
     ) -> FailToProxy {
         let status = final_status(error, exchange);
-        let mut can_reuse_downstream = false;
         if status != 0 && session.response_written().is_none() {
+            // pingora does not use the connection again after a failed attempt;
+            // the client is to know.
+            session.set_keepalive(None);
             let text = final_text(status, exchange);
-            // A body that is still on its way would have to be read first.
-            can_reuse_downstream = session.is_body_done();
-            if !can_reuse_downstream {
-                session.set_keepalive(None);
-            }
-            if answer::respond(session, status, &text).await.is_err() {
-                can_reuse_downstream = false;
-            }
+            // A client that is gone misses the answer.
+            let _ = answer::respond(session, status, &text).await;
         }
         FailToProxy {
             error_code: status,
-            can_reuse_downstream,
+            can_reuse_downstream: false,
         }
     }
 
@@ -353,6 +349,16 @@ fn sent(session: &Session) -> Sent {
         && !session.as_ref().retry_buffer_truncated()
         && session.response_written().is_none();
     Sent::Perhaps { repeatable }
+}
+
+/// Whether the request asks for the one upgrade that pingora forwards. Its
+/// timeouts are those of a tunnel from the start, because pingora sets them once
+/// per request.
+fn is_websocket(request: &RequestHeader) -> bool {
+    request
+        .headers
+        .get(http::header::UPGRADE)
+        .is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 fn is_grpc(request: &RequestHeader) -> bool {

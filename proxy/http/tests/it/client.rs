@@ -68,7 +68,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     pub async fn get(&mut self, host: &str, path: &str) -> Answer {
-        self.send(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n")).await;
+        self.send(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n"))
+            .await;
         self.answer().await.expect("an answer")
     }
 
@@ -119,7 +120,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
                 }
             };
             let line: Vec<u8> = self.early.drain(..end + 2).collect();
-            let length = usize::from_str_radix(std::str::from_utf8(&line[..end]).unwrap(), 16).unwrap();
+            let length =
+                usize::from_str_radix(std::str::from_utf8(&line[..end]).unwrap(), 16).unwrap();
             let mut chunk = self.take(length + 2).await?;
             chunk.truncate(length);
             if length == 0 {

@@ -34,7 +34,10 @@ pub async fn send(
     let mut bytes = Vec::new();
     while let Some(chunk) = incoming.data().await {
         let chunk = chunk.unwrap();
-        incoming.flow_control().release_capacity(chunk.len()).unwrap();
+        incoming
+            .flow_control()
+            .release_capacity(chunk.len())
+            .unwrap();
         bytes.extend_from_slice(&chunk);
     }
     let trailers = incoming.trailers().await.unwrap();
@@ -42,7 +45,12 @@ pub async fn send(
 }
 
 fn request(method: Method, uri: &str) -> Request<()> {
-    Request::builder().method(method).uri(uri).version(Version::HTTP_2).body(()).unwrap()
+    Request::builder()
+        .method(method)
+        .uri(uri)
+        .version(Version::HTTP_2)
+        .body(())
+        .unwrap()
 }
 
 #[tokio::test]
@@ -53,9 +61,17 @@ async fn prior_knowledge_is_understood_on_the_plain_listener() {
     for number in 0..10 {
         let uri = format!("http://{SHOP}/{number}");
         let (response, body, _) = send(&client, request(Method::GET, &uri), b"").await;
-        assert_eq!((response.status().as_u16(), body.as_slice()), (200, &b"u0"[..]));
+        assert_eq!(
+            (response.status().as_u16(), body.as_slice()),
+            (200, &b"u0"[..])
+        );
     }
-    let (response, ..) = send(&client, request(Method::POST, &format!("http://{SHOP}/")), b"hello").await;
+    let (response, ..) = send(
+        &client,
+        request(Method::POST, &format!("http://{SHOP}/")),
+        b"hello",
+    )
+    .await;
     assert_eq!(response.status(), 200);
     let (response, ..) = send(&client, request(Method::GET, "http://other.example/"), b"").await;
     assert_eq!(response.status(), 404);
@@ -96,11 +112,16 @@ async fn grpc_passes_with_its_trailers() {
     let greeter = greeter().await;
     let world = WorldText::new()
         .region("a", "DE", "", &[(greeter, "shop")])
-        .service("shop", "", &format!("[{{ hosts: [{SHOP}], path_prefix: /greet.Greeter }}]"));
+        .service(
+            "shop",
+            "",
+            &format!("[{{ hosts: [{SHOP}], path_prefix: /greet.Greeter }}]"),
+        );
     let node = Node::start(&world, "");
     let client = client(node.address).await;
     let mut call = request(Method::POST, &format!("http://{SHOP}/greet.Greeter/Hello"));
-    call.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
+    call.headers_mut()
+        .insert("content-type", "application/grpc".parse().unwrap());
     call.headers_mut().insert("te", "trailers".parse().unwrap());
     let (response, body, trailers) = send(&client, call, b"\0\0\0\0\x02hi").await;
     assert_eq!(response.status(), 200);

@@ -34,9 +34,14 @@ async fn shutdown_loses_no_request_on_its_way() {
         assert_eq!(rest, b"", "then the connection ends");
     }
     assert_eq!(idle.rest().await, b"", "an idle connection ends");
-    let ended = tokio::time::timeout(PATIENCE, &mut node.task).await.expect("the proxy ends");
+    let ended = tokio::time::timeout(PATIENCE, &mut node.task)
+        .await
+        .expect("the proxy ends");
     ended.unwrap().unwrap();
-    assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+    assert!(
+        TcpStream::connect(address).await.is_err(),
+        "nobody listens any more"
+    );
     assert_eq!(node.metric("meridian_http_connections_cut_total"), 0.0);
     assert_eq!(node.metric("meridian_http_connections_open"), 0.0);
 }
@@ -47,11 +52,15 @@ async fn the_drain_deadline_cuts_what_does_not_end() {
     let mut node = Node::start(&one_region(&[&upstream], "path_prefix: /"), "drain: 200ms");
     upstream.behave(Manner::Hang);
     let mut client = connect(node.address).await;
-    client.send(format!("GET / HTTP/1.1\r\nHost: {SHOP}\r\n\r\n")).await;
+    client
+        .send(format!("GET / HTTP/1.1\r\nHost: {SHOP}\r\n\r\n"))
+        .await;
     crate::node::eventually("on its way", || upstream.requests() == 1).await;
     node.shutdown.cancel();
     assert_eq!(client.rest().await, b"");
-    let ended = tokio::time::timeout(PATIENCE, &mut node.task).await.expect("the proxy ends");
+    let ended = tokio::time::timeout(PATIENCE, &mut node.task)
+        .await
+        .expect("the proxy ends");
     ended.unwrap().unwrap();
     assert_eq!(node.metric("meridian_http_connections_cut_total"), 1.0);
 }
@@ -59,16 +68,24 @@ async fn the_drain_deadline_cuts_what_does_not_end() {
 #[tokio::test]
 async fn connections_are_limited() {
     let upstream = Upstream::start("u0").await;
-    let node = Node::start(&one_region(&[&upstream], "path_prefix: /"), "limits: { connections: 2 }");
+    let node = Node::start(
+        &one_region(&[&upstream], "path_prefix: /"),
+        "limits: { connections: 2 }",
+    );
     let mut first = connect(node.address).await;
     let mut second = connect(node.address).await;
     assert_eq!(first.get(SHOP, "/").await.status, 200);
     assert_eq!(second.get(SHOP, "/").await.status, 200);
     let mut third = connect(node.address).await;
     assert_eq!(third.rest().await, b"");
-    node.metric_becomes("meridian_http_connections_closed_early_total{reason=\"limit\"}", 1.0).await;
+    node.metric_becomes(
+        "meridian_http_connections_closed_early_total{reason=\"limit\"}",
+        1.0,
+    )
+    .await;
     drop(first);
-    node.metric_becomes("meridian_http_connections_open", 1.0).await;
+    node.metric_becomes("meridian_http_connections_open", 1.0)
+        .await;
     let mut fourth = connect(node.address).await;
     assert_eq!(fourth.get(SHOP, "/").await.status, 200);
 }
@@ -76,7 +93,10 @@ async fn connections_are_limited() {
 #[tokio::test]
 async fn a_slow_head_is_not_waited_for() {
     let upstream = Upstream::start("u0").await;
-    let node = Node::start(&one_region(&[&upstream], "path_prefix: /"), "timeouts: { header: 300ms }");
+    let node = Node::start(
+        &one_region(&[&upstream], "path_prefix: /"),
+        "timeouts: { header: 300ms }",
+    );
     let mut client = connect(node.address).await;
     client.send("GET / HTTP/1.1\r\n").await;
     // Each piece comes in time; the head as a whole does not.
@@ -98,7 +118,10 @@ async fn a_slow_head_is_not_waited_for() {
 #[tokio::test]
 async fn an_idle_connection_is_closed() {
     let upstream = Upstream::start("u0").await;
-    let node = Node::start(&one_region(&[&upstream], "path_prefix: /"), "timeouts: { keepalive: 200ms }");
+    let node = Node::start(
+        &one_region(&[&upstream], "path_prefix: /"),
+        "timeouts: { keepalive: 200ms }",
+    );
     let mut client = connect(node.address).await;
     assert_eq!(client.get(SHOP, "/").await.status, 200);
     assert_eq!(client.rest().await, b"", "closed without a word");
@@ -110,10 +133,17 @@ async fn a_client_that_leaves_ends_its_request() {
     let node = Node::start(&one_region(&[&upstream], "path_prefix: /"), "");
     upstream.behave(Manner::Hang);
     let mut client = connect(node.address).await;
-    client.send(format!("GET / HTTP/1.1\r\nHost: {SHOP}\r\n\r\n")).await;
+    client
+        .send(format!("GET / HTTP/1.1\r\nHost: {SHOP}\r\n\r\n"))
+        .await;
     crate::node::eventually("on its way", || upstream.requests() == 1).await;
     drop(client);
-    node.metric_becomes("meridian_http_requests_total{service=\"shop\",status=\"none\"}", 1.0).await;
-    node.metric_becomes("meridian_http_connections_open", 0.0).await;
+    node.metric_becomes(
+        "meridian_http_requests_total{service=\"shop\",status=\"none\"}",
+        1.0,
+    )
+    .await;
+    node.metric_becomes("meridian_http_connections_open", 0.0)
+        .await;
     assert_eq!(node.reports.all(), [], "the endpoint is not to blame");
 }

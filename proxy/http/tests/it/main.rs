@@ -14,6 +14,7 @@ mod node;
 mod upstream;
 
 mod decide;
+mod docs;
 mod http2;
 mod lifecycle;
 mod malformed;

@@ -8,9 +8,15 @@ use crate::upstream::Upstream;
 /// of 400, a close, and an upstream that never heard of it.
 #[tokio::test]
 async fn malformed_heads_get_400_and_a_close() {
-    let long = format!("GET / HTTP/1.1\r\nHost: {SHOP}\r\nX: {}\r\n\r\n", "x".repeat(40_000));
+    let long = format!(
+        "GET / HTTP/1.1\r\nHost: {SHOP}\r\nX: {}\r\n\r\n",
+        "x".repeat(40_000)
+    );
     let endless = format!("GET /{}", "x".repeat(40_000));
-    let many = format!("GET / HTTP/1.1\r\nHost: {SHOP}\r\n{}\r\n", "x: y\r\n".repeat(200));
+    let many = format!(
+        "GET / HTTP/1.1\r\nHost: {SHOP}\r\n{}\r\n",
+        "x: y\r\n".repeat(200)
+    );
     let cases: &[(&str, &[u8])] = &[
         ("CL and TE", b"POST / HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
         ("TE and CL", b"POST / HTTP/1.1\r\nHost: shop.example\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n"),
@@ -45,7 +51,10 @@ async fn malformed_heads_get_400_and_a_close() {
     for (name, bytes) in cases {
         let mut client = connect(node.address).await;
         client.send(bytes).await;
-        let answer = client.answer().await.unwrap_or_else(|| panic!("{name}: closed without an answer"));
+        let answer = client
+            .answer()
+            .await
+            .unwrap_or_else(|| panic!("{name}: closed without an answer"));
         assert_eq!(answer.status, 400, "{name}: {}", answer.text());
         assert_eq!(answer.header("connection"), Some("close"), "{name}");
         assert_eq!(client.rest().await, b"", "{name}: nothing follows");
@@ -70,17 +79,32 @@ async fn a_request_in_a_body_is_a_body() {
     let mut client = connect(node.address).await;
     let length = inner.len();
     client
-        .send(format!("POST /outer HTTP/1.1\r\nHost: {SHOP}\r\nContent-Length: {length}\r\n\r\n{inner}"))
+        .send(format!(
+            "POST /outer HTTP/1.1\r\nHost: {SHOP}\r\nContent-Length: {length}\r\n\r\n{inner}"
+        ))
         .await;
     assert_eq!(client.answer().await.expect("an answer").status, 200);
     let chunk = format!("{length:x}\r\n{inner}\r\n0\r\n\r\n");
     client
-        .send(format!("POST /outer HTTP/1.1\r\nHost: {SHOP}\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}"))
+        .send(format!(
+            "POST /outer HTTP/1.1\r\nHost: {SHOP}\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}"
+        ))
         .await;
     assert_eq!(client.answer().await.expect("an answer").status, 200);
     assert_eq!(client.get(SHOP, "/last").await.status, 200);
-    let lines: Vec<_> = upstream.heads().iter().map(|head| head.lines().next().unwrap().to_owned()).collect();
-    assert_eq!(lines, ["POST /outer HTTP/1.1", "POST /outer HTTP/1.1", "GET /last HTTP/1.1"]);
+    let lines: Vec<_> = upstream
+        .heads()
+        .iter()
+        .map(|head| head.lines().next().unwrap().to_owned())
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "POST /outer HTTP/1.1",
+            "POST /outer HTTP/1.1",
+            "GET /last HTTP/1.1"
+        ]
+    );
     assert_eq!(upstream.bodies()[0], inner.as_bytes());
 }
 
@@ -99,7 +123,12 @@ async fn hop_by_hop_fields_stay_on_their_hop() {
     for gone in ["x-private", "keep-alive:", "proxy-connection"] {
         assert!(!head.contains(gone), "{gone} in {head}");
     }
-    for kept in ["x-public: 1", "via: 1.1 meridian", "x-forwarded-proto: http\r\n", "x-forwarded-host: shop.example"] {
+    for kept in [
+        "x-public: 1",
+        "via: 1.1 meridian",
+        "x-forwarded-proto: http\r\n",
+        "x-forwarded-host: shop.example",
+    ] {
         assert!(head.contains(kept), "{kept} not in {head}");
     }
 }

@@ -76,7 +76,8 @@ impl WorldText {
         )
         .unwrap();
         let text = format!("policy: {name}\n{policy}\n");
-        self.policies.push(SourceFile::new(format!("{name}.yaml"), text));
+        self.policies
+            .push(SourceFile::new(format!("{name}.yaml"), text));
         self
     }
 
@@ -93,7 +94,11 @@ impl WorldText {
         let topology = Topology::parse(&[file]).unwrap_or_else(|problems| panic!("{problems}"));
         let policies = PolicySet::parse(&self.policies, &topology)
             .unwrap_or_else(|problems| panic!("{problems}"));
-        World::new(Arc::new(topology), Arc::new(policies), Arc::new(self.class_table()))
+        World::new(
+            Arc::new(topology),
+            Arc::new(policies),
+            Arc::new(self.class_table()),
+        )
     }
 
     fn class_table(&self) -> ClassTable {
@@ -107,10 +112,15 @@ impl WorldText {
 
 /// One service `shop` on these upstreams, all in one region.
 pub fn one_region(upstreams: &[&Upstream], route: &str) -> WorldText {
-    let endpoints: Vec<_> = upstreams.iter().map(|upstream| (upstream.address, "shop")).collect();
-    WorldText::new()
-        .region("a", "DE", "", &endpoints)
-        .service("shop", "", &format!("[{{ hosts: [{SHOP}], {route} }}]"))
+    let endpoints: Vec<_> = upstreams
+        .iter()
+        .map(|upstream| (upstream.address, "shop"))
+        .collect();
+    WorldText::new().region("a", "DE", "", &endpoints).service(
+        "shop",
+        "",
+        &format!("[{{ hosts: [{SHOP}], {route} }}]"),
+    )
 }
 
 /// One service `shop`, each upstream in a region of its own, the first preferred.
@@ -120,7 +130,9 @@ pub fn region_each(upstreams: &[&Upstream], route: &str) -> WorldText {
         let name = format!("r{number}");
         world = world.region(&name, "DE", "", &[(upstream.address, "shop")]);
     }
-    let order: Vec<_> = (0..upstreams.len()).map(|number| format!("[r{number}]")).collect();
+    let order: Vec<_> = (0..upstreams.len())
+        .map(|number| format!("[r{number}]"))
+        .collect();
     world.service(
         "shop",
         &format!("tiers: [{}]", order.join(", ")),
@@ -173,7 +185,12 @@ impl Node {
         config: &str,
         telemetry: impl FnOnce(Metrics) -> HttpTelemetry,
     ) -> Self {
-        let text = format!("listen: [\"127.0.0.1:0\"]\nworker_threads: 2\n{config}");
+        let workers = if config.contains("worker_threads") {
+            ""
+        } else {
+            "worker_threads: 2"
+        };
+        let text = format!("listen: [\"127.0.0.1:0\"]\n{workers}\n{config}");
         let config: HttpConfig = serde_saphyr::from_str(&text).unwrap();
         let settings = config.validate().unwrap();
         let plan = PlanHandle::fixed(world.build());
@@ -205,14 +222,21 @@ impl Node {
         let key = published.plan.client_key(service, client);
         let mut tried: Vec<EndpointIdx> = Vec::new();
         while let Some(pick) =
-            published.plan.pick_excluding(service, class, key, &published.bits, &tried)
+            published
+                .plan
+                .pick_excluding(service, class, key, &published.bits, &tried)
         {
             tried.push(pick.endpoint);
         }
         let at = |index: &EndpointIdx| topology.endpoints[index.index()].socket_addr();
         tried
             .iter()
-            .map(|index| *upstreams.iter().find(|upstream| upstream.address == at(index)).unwrap())
+            .map(|index| {
+                *upstreams
+                    .iter()
+                    .find(|upstream| upstream.address == at(index))
+                    .unwrap()
+            })
             .collect()
     }
 

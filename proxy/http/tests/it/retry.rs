@@ -33,15 +33,22 @@ async fn a_repeatable_request_goes_to_another_endpoint() {
     for (manner, reason) in cases {
         let node = Node::start(&one_region(&all, RETRY_ALL), "");
         let order = node.order(&all);
-        order.iter().for_each(|upstream| upstream.behave(Manner::Serve));
+        order
+            .iter()
+            .for_each(|upstream| upstream.behave(Manner::Serve));
         order[0].behave(manner.clone());
         let before = order[1].requests();
         let answer = get(node.address, SHOP, "/").await;
         assert_eq!(answer.status, 200, "{manner:?}");
         assert_eq!(order[1].requests(), before + 1, "{manner:?}");
-        let line = format!("meridian_http_upstream_retries_total{{reason=\"{reason}\",service=\"shop\"}}");
+        let line =
+            format!("meridian_http_upstream_retries_total{{reason=\"{reason}\",service=\"shop\"}}");
         node.metric_becomes(&line, 1.0).await;
-        node.metric_becomes("meridian_http_upstream_attempts_total{service=\"shop\"}", 2.0).await;
+        node.metric_becomes(
+            "meridian_http_upstream_attempts_total{service=\"shop\"}",
+            2.0,
+        )
+        .await;
     }
 }
 
@@ -55,7 +62,9 @@ async fn a_refused_connection_is_retried_for_every_method() {
     for method in ["GET", "POST", "PUT", "DELETE"] {
         let mut client = connect(node.address).await;
         client
-            .send(format!("{method} / HTTP/1.1\r\nHost: {SHOP}\r\nContent-Length: 5\r\n\r\nhello"))
+            .send(format!(
+                "{method} / HTTP/1.1\r\nHost: {SHOP}\r\nContent-Length: 5\r\n\r\nhello"
+            ))
             .await;
         let answer = client.answer().await.expect("an answer");
         assert_eq!(answer.status, 200, "{method}");
@@ -81,7 +90,9 @@ async fn a_post_that_reached_an_upstream_is_never_repeated() {
         order[0].behave(manner.clone());
         let mut client = connect(node.address).await;
         client
-            .send(format!("POST / HTTP/1.1\r\nHost: {SHOP}\r\nContent-Length: 5\r\n\r\nhello"))
+            .send(format!(
+                "POST / HTTP/1.1\r\nHost: {SHOP}\r\nContent-Length: 5\r\n\r\nhello"
+            ))
             .await;
         let answer = client.answer().await.expect("an answer");
         assert_eq!(answer.status, status, "{manner:?}");
@@ -102,7 +113,9 @@ async fn a_body_is_repeated_only_while_it_is_whole() {
         let body = vec![b'x'; length];
         let mut client = connect(node.address).await;
         client
-            .send(format!("PUT / HTTP/1.1\r\nHost: {SHOP}\r\nContent-Length: {length}\r\n\r\n"))
+            .send(format!(
+                "PUT / HTTP/1.1\r\nHost: {SHOP}\r\nContent-Length: {length}\r\n\r\n"
+            ))
             .await;
         client.send(&body).await;
         let answer = client.answer().await.expect("an answer");
@@ -124,10 +137,19 @@ async fn attempts_are_bounded_and_the_client_is_told() {
     let all: Vec<_> = upstreams.iter().collect();
     let node = Node::start(&one_region(&all, RETRY_ALL), "");
     for (manner, status, text) in [
-        (Manner::CloseSilently, 502, "no endpoint of the service gave an answer (tried 3)\n"),
-        (Manner::Hang, 504, "no endpoint of the service answered in time (tried 3)\n"),
+        (
+            Manner::CloseSilently,
+            502,
+            "no endpoint of the service gave an answer (tried 3)\n",
+        ),
+        (
+            Manner::Hang,
+            504,
+            "no endpoint of the service answered in time (tried 3)\n",
+        ),
     ] {
-        all.iter().for_each(|upstream| upstream.behave(manner.clone()));
+        all.iter()
+            .for_each(|upstream| upstream.behave(manner.clone()));
         let before: usize = all.iter().map(|upstream| upstream.requests()).sum();
         let answer = get(node.address, SHOP, "/").await;
         assert_eq!((answer.status, answer.text().as_str()), (status, text));
@@ -140,17 +162,25 @@ async fn attempts_are_bounded_and_the_client_is_told() {
 async fn the_total_timeout_bounds_all_attempts_and_the_body() {
     let upstreams = [Upstream::start("u0").await, Upstream::start("u1").await];
     let all: Vec<_> = upstreams.iter().collect();
-    let route = "timeouts: { connect: 1s, first_byte: 5s, total: 400ms }, \
+    let route = "timeouts: { connect: 400ms, first_byte: 400ms, total: 400ms }, \
          retries: { attempts: 5, on: [timeout, reset] }";
     let node = Node::start(&one_region(&all, route), "");
-    all.iter().for_each(|upstream| upstream.behave(Manner::Hang));
+    all.iter()
+        .for_each(|upstream| upstream.behave(Manner::Hang));
     let answer = get(node.address, SHOP, "/").await;
     assert_eq!(answer.status, 504);
-    assert_eq!(all[0].requests() + all[1].requests(), 1, "no time was left for another attempt");
+    assert_eq!(
+        all[0].requests() + all[1].requests(),
+        1,
+        "no time was left for another attempt"
+    );
 
-    all.iter().for_each(|upstream| upstream.behave(Manner::Trickle(Duration::from_millis(100))));
+    all.iter()
+        .for_each(|upstream| upstream.behave(Manner::Trickle(Duration::from_millis(100))));
     let mut client = connect(node.address).await;
-    client.send(format!("GET / HTTP/1.1\r\nHost: {SHOP}\r\n\r\n")).await;
+    client
+        .send(format!("GET / HTTP/1.1\r\nHost: {SHOP}\r\n\r\n"))
+        .await;
     assert!(client.head().await.expect("a head").contains(" 200 "));
     let body = client.rest().await;
     assert!(body.len() < 10, "cut after {} of 10 bytes", body.len());
@@ -162,7 +192,9 @@ async fn a_cut_answer_is_cut_for_the_client_too() {
     let node = Node::start(&one_region(&[&upstream], RETRY_ALL), "");
     upstream.behave(Manner::CloseInBody);
     let mut client = connect(node.address).await;
-    client.send(format!("GET / HTTP/1.1\r\nHost: {SHOP}\r\n\r\n")).await;
+    client
+        .send(format!("GET / HTTP/1.1\r\nHost: {SHOP}\r\n\r\n"))
+        .await;
     assert!(client.head().await.expect("a head").contains(" 200 "));
     assert_eq!(client.rest().await, b"half.");
     assert_eq!(upstream.requests(), 1, "what was begun is not begun again");
@@ -173,16 +205,20 @@ async fn a_dead_pooled_connection_is_not_held_against_its_endpoint() {
     let upstream = Upstream::start("u0").await;
     let route = "retries: { attempts: 0 }";
     let node = Node::start(&one_region(&[&upstream], route), "worker_threads: 1");
-    let mut client = connect(node.address).await;
     for _ in 0..20 {
         upstream.behave(Manner::Serve);
+        let mut client = connect(node.address).await;
         assert_eq!(client.get(SHOP, "/").await.status, 200);
         // The pooled connection takes one more request and closes on it; the
         // fresh one is closed as well, so both attempts fail.
         upstream.behave(Manner::CloseSilently);
         assert_eq!(client.get(SHOP, "/").await.status, 502);
     }
-    assert_eq!(upstream.requests(), 60, "each failing request was sent twice");
+    assert_eq!(
+        upstream.requests(),
+        60,
+        "each failing request was sent twice"
+    );
 }
 
 /// A whole region goes: with requests on their way, none of them fails.
@@ -196,11 +232,18 @@ async fn a_region_dies_and_no_get_fails() {
         Upstream::start("near").await,
     ];
     let far = Upstream::start("far").await;
-    let near_endpoints: Vec<_> = near.iter().map(|upstream| (upstream.address, "shop")).collect();
+    let near_endpoints: Vec<_> = near
+        .iter()
+        .map(|upstream| (upstream.address, "shop"))
+        .collect();
     let world = WorldText::new()
         .region("near", "DE", "", &near_endpoints)
         .region("far", "FR", "", &[(far.address, "shop")])
-        .service("shop", "tiers: [[near], [far]]", &format!("[{{ hosts: [{SHOP}] }}]"));
+        .service(
+            "shop",
+            "tiers: [[near], [far]]",
+            &format!("[{{ hosts: [{SHOP}] }}]"),
+        );
     let node = Node::start(&world, "");
     let address = node.address;
     let clients: Vec<_> = (0..CLIENTS)
@@ -219,7 +262,10 @@ async fn a_region_dies_and_no_get_fails() {
         })
         .collect();
     // Some requests are served before the region goes.
-    crate::node::eventually("requests near", || near.iter().any(|upstream| upstream.requests() > 40)).await;
+    crate::node::eventually("requests near", || {
+        near.iter().any(|upstream| upstream.requests() > 40)
+    })
+    .await;
     for upstream in &near {
         upstream.die().await;
     }
@@ -230,8 +276,18 @@ async fn a_region_dies_and_no_get_fails() {
     }
     // The writer is told, once its threshold is reached.
     let reports = node.reports.all();
-    assert!(reports.iter().all(|(endpoint, _)| endpoint.starts_with("near-")), "{reports:?}");
-    assert!(reports.iter().any(|(_, kind)| *kind == PassiveKind::ConnectFailed), "{reports:?}");
+    assert!(
+        reports
+            .iter()
+            .all(|(endpoint, _)| endpoint.starts_with("near-")),
+        "{reports:?}"
+    );
+    assert!(
+        reports
+            .iter()
+            .any(|(_, kind)| *kind == PassiveKind::ConnectFailed),
+        "{reports:?}"
+    );
 }
 
 #[tokio::test]
@@ -241,9 +297,13 @@ async fn health_bits_are_obeyed_without_a_new_plan() {
     let node = Node::start(&region_each(&all, RETRY_ALL), "");
     assert_eq!(get(node.address, SHOP, "/").await.text(), "u0");
     let published = node.plan.full();
-    published.bits.set_endpoint(&published.plan, EndpointIdx(0), EndpointState::Down);
+    published
+        .bits
+        .set_endpoint(&published.plan, EndpointIdx(0), EndpointState::Down);
     assert_eq!(get(node.address, SHOP, "/").await.text(), "u1");
-    published.bits.set_endpoint(&published.plan, EndpointIdx(0), EndpointState::Up);
+    published
+        .bits
+        .set_endpoint(&published.plan, EndpointIdx(0), EndpointState::Up);
     assert_eq!(get(node.address, SHOP, "/").await.text(), "u0");
 }
 
@@ -252,7 +312,11 @@ async fn runs_of_failures_are_reported_by_kind() {
     let cases = [
         (Manner::Status(500), PassiveKind::Status5xx, "server_errors"),
         (Manner::Hang, PassiveKind::Timeout, "timeouts"),
-        (Manner::CloseInHead, PassiveKind::ConnectFailed, "connect_failures"),
+        (
+            Manner::CloseInHead,
+            PassiveKind::ConnectFailed,
+            "connect_failures",
+        ),
     ];
     for (manner, kind, key) in cases {
         let upstream = Upstream::start("u0").await;

@@ -30,12 +30,32 @@ async fn host_path_and_method_choose_the_service() {
         ("GET / HTTP/1.1\r\nHost: shop.example", 200, "shop"),
         ("GET /apis HTTP/1.1\r\nHost: SHOP.example:80", 200, "shop"),
         ("GET /api HTTP/1.1\r\nHost: shop.example", 200, "api"),
-        ("GET /api/v1?q=/x HTTP/1.1\r\nHost: shop.example.", 200, "api"),
-        ("GET http://shop.example/api HTTP/1.1\r\nHost: shop.example", 200, "api"),
+        (
+            "GET /api/v1?q=/x HTTP/1.1\r\nHost: shop.example.",
+            200,
+            "api",
+        ),
+        (
+            "GET http://shop.example/api HTTP/1.1\r\nHost: shop.example",
+            200,
+            "api",
+        ),
         ("GET / HTTP/1.1\r\nHost: de.shop.example", 200, "wild"),
-        ("POST / HTTP/1.1\r\nContent-Length: 0\r\nHost: rpc.example", 200, "api"),
-        ("GET / HTTP/1.1\r\nHost: rpc.example", 405, "no service answers for this method here\n"),
-        ("GET / HTTP/1.1\r\nHost: other.example", 404, "no service answers for this host\n"),
+        (
+            "POST / HTTP/1.1\r\nContent-Length: 0\r\nHost: rpc.example",
+            200,
+            "api",
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: rpc.example",
+            405,
+            "no service answers for this method here\n",
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: other.example",
+            404,
+            "no service answers for this host\n",
+        ),
         ("GET / HTTP/1.0", 404, "no service answers for this host\n"),
         ("GET / HTTP/1.0\r\nHost: shop.example", 200, "shop"),
     ];
@@ -43,10 +63,20 @@ async fn host_path_and_method_choose_the_service() {
         let mut client = connect(node.address).await;
         client.send(format!("{head}\r\n\r\n")).await;
         let answer = client.answer().await.expect("an answer");
-        assert_eq!((answer.status, answer.text().as_str()), (status, body), "{head}");
+        assert_eq!(
+            (answer.status, answer.text().as_str()),
+            (status, body),
+            "{head}"
+        );
     }
-    assert_eq!(node.metric("meridian_http_unrouted_requests_total{reason=\"unknown_host\"}"), 2.0);
-    assert_eq!(node.metric("meridian_http_unrouted_requests_total{reason=\"method\"}"), 1.0);
+    assert_eq!(
+        node.metric("meridian_http_unrouted_requests_total{reason=\"unknown_host\"}"),
+        2.0
+    );
+    assert_eq!(
+        node.metric("meridian_http_unrouted_requests_total{reason=\"method\"}"),
+        1.0
+    );
 }
 
 #[tokio::test]
@@ -100,11 +130,21 @@ async fn pipelined_requests_are_answered_in_order() {
         )
         .await;
     for number in 1..=3 {
-        let answer = client.answer().await.unwrap_or_else(|| panic!("answer {number}"));
+        let answer = client
+            .answer()
+            .await
+            .unwrap_or_else(|| panic!("answer {number}"));
         assert_eq!(answer.status, 200);
     }
-    assert!(client.answer().await.is_none(), "the last request asked for a close");
-    let paths: Vec<_> = shop.heads().iter().map(|head| head.split(' ').nth(1).unwrap().to_owned()).collect();
+    assert!(
+        client.answer().await.is_none(),
+        "the last request asked for a close"
+    );
+    let paths: Vec<_> = shop
+        .heads()
+        .iter()
+        .map(|head| head.split(' ').nth(1).unwrap().to_owned())
+        .collect();
     assert_eq!(paths, ["/1", "/2", "/3"]);
     assert_eq!(shop.bodies()[1], b"body");
 }
@@ -121,5 +161,8 @@ async fn decision_headers_are_written_when_asked_for() {
     assert_eq!(answer.header("x-meridian-endpoint"), Some("a-0"));
     assert_eq!(answer.header("x-meridian-region"), Some("a"));
     let decision = answer.header("x-meridian-decision").unwrap();
-    assert!(decision.len() == 16 && decision.bytes().all(|byte| byte.is_ascii_hexdigit()), "{decision}");
+    assert!(
+        decision.len() == 16 && decision.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        "{decision}"
+    );
 }

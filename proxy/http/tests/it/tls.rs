@@ -20,7 +20,11 @@ use crate::upstream::Upstream;
 fn issue(directory: &Path, name: &str) -> CertificateDer<'static> {
     let CertifiedKey { cert, signing_key } =
         rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
-    std::fs::write(directory.join(format!("{name}.key")), signing_key.serialize_pem()).unwrap();
+    std::fs::write(
+        directory.join(format!("{name}.key")),
+        signing_key.serialize_pem(),
+    )
+    .unwrap();
     std::fs::write(directory.join(format!("{name}.pem")), cert.pem()).unwrap();
     cert.der().clone()
 }
@@ -36,6 +40,8 @@ fn trusting(certificates: &[&CertificateDer<'static>], alpn: &[&[u8]]) -> TlsCon
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
+    // A resumed session shows the certificate of the first one.
+    config.resumption = rustls::client::Resumption::disabled();
     config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
     TlsConnector::from(Arc::new(config))
 }
@@ -51,7 +57,9 @@ async fn handshake(
 }
 
 fn shown(stream: &TlsStream<TcpStream>) -> CertificateDer<'static> {
-    stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned()
+    stream.get_ref().1.peer_certificates().unwrap()[0]
+        .clone()
+        .into_owned()
 }
 
 struct Site {
@@ -64,7 +72,10 @@ struct Site {
 
 async fn site() -> Site {
     let directory = tempfile::tempdir().unwrap();
-    let (a, b) = (issue(directory.path(), "a.example"), issue(directory.path(), "b.example"));
+    let (a, b) = (
+        issue(directory.path(), "a.example"),
+        issue(directory.path(), "b.example"),
+    );
     let upstream = Upstream::start("u0").await;
     let world = WorldText::new()
         .region("r", "DE", "", &[(upstream.address, "shop")])
@@ -78,7 +89,13 @@ async fn site() -> Site {
              - {{ certificate: {path}/b.example.pem, key: {path}/b.example.key }}"
         ),
     );
-    Site { node, directory, a, b, upstream }
+    Site {
+        node,
+        directory,
+        a,
+        b,
+        upstream,
+    }
 }
 
 #[tokio::test]
@@ -105,7 +122,10 @@ async fn https_serves_both_protocols_by_alpn() {
         .body(())
         .unwrap();
     let (response, body, _) = crate::http2::send(&client, request, b"").await;
-    assert_eq!((response.status().as_u16(), body.as_slice()), (200, &b"u0"[..]));
+    assert_eq!(
+        (response.status().as_u16(), body.as_slice()),
+        (200, &b"u0"[..])
+    );
     let head = site.upstream.heads().pop().unwrap().to_ascii_lowercase();
     assert!(head.contains("x-forwarded-proto: https\r\n"), "{head}");
 }
@@ -114,7 +134,9 @@ async fn https_serves_both_protocols_by_alpn() {
 async fn a_host_of_another_certificate_is_misdirected() {
     let site = site().await;
     let connector = trusting(&[&site.a], &[]);
-    let stream = handshake(&connector, site.node.tls_address.unwrap(), "a.example").await.unwrap();
+    let stream = handshake(&connector, site.node.tls_address.unwrap(), "a.example")
+        .await
+        .unwrap();
     let mut client = Client::over(stream);
     assert_eq!(client.get("a.example", "/").await.status, 200);
     assert_eq!(client.get("A.EXAMPLE:443", "/").await.status, 200);
@@ -139,7 +161,11 @@ async fn certificates_are_swapped_without_touching_connections() {
         let stream = handshake(&both, address, "a.example").await.unwrap();
         let certificate = shown(&stream);
         assert_eq!(Client::over(stream).get("a.example", "/").await.status, 200);
-        assert_eq!(open.get("a.example", "/").await.status, 200, "the open connection goes on");
+        assert_eq!(
+            open.get("a.example", "/").await.status,
+            200,
+            "the open connection goes on"
+        );
         if certificate == new {
             break;
         }
@@ -149,7 +175,11 @@ async fn certificates_are_swapped_without_touching_connections() {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     // A broken file leaves the last good certificate in use.
-    std::fs::write(site.directory.path().join("a.example.pem"), "not a certificate").unwrap();
+    std::fs::write(
+        site.directory.path().join("a.example.pem"),
+        "not a certificate",
+    )
+    .unwrap();
     let only_new = trusting(&[&new], &[]);
     for _ in 0..50 {
         let stream = handshake(&only_new, address, "a.example").await.unwrap();
@@ -162,7 +192,9 @@ async fn certificates_are_swapped_without_touching_connections() {
 async fn what_is_no_handshake_is_closed() {
     let site = site().await;
     let mut client = crate::client::connect(site.node.tls_address.unwrap()).await;
-    client.send("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n").await;
+    client
+        .send("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
+        .await;
     client.rest().await;
     let line = "meridian_http_connections_closed_early_total{reason=\"handshake\"}";
     site.node.metric_becomes(line, 1.0).await;

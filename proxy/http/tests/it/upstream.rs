@@ -132,7 +132,9 @@ async fn serve(mut socket: TcpStream, shared: &Shared) -> std::io::Result<()> {
                 tokio::time::sleep(pause).await;
                 answer(&mut socket, &mut early, shared, &head, 200).await?;
             }
-            Manner::Status(status) => answer(&mut socket, &mut early, shared, &head, status).await?,
+            Manner::Status(status) => {
+                answer(&mut socket, &mut early, shared, &head, status).await?;
+            }
             Manner::Hang => std::future::pending().await,
             Manner::CloseSilently => return Ok(()),
             Manner::CloseInHead => return socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Le").await,
@@ -142,7 +144,9 @@ async fn serve(mut socket: TcpStream, shared: &Shared) -> std::io::Result<()> {
             }
             Manner::Babble => return socket.write_all(b"220 mail.example ESMTP\r\n\r\n").await,
             Manner::Trickle(pause) => {
-                socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n").await?;
+                socket
+                    .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n")
+                    .await?;
                 for _ in 0..10 {
                     tokio::time::sleep(pause).await;
                     socket.write_all(b".").await?;
@@ -165,8 +169,9 @@ async fn answer(
     let name = &shared.name;
     let length = name.len();
     let text = if head.starts_with("HEAD ") { "" } else { name };
-    let response =
-        format!("HTTP/1.1 {status} Because\r\nContent-Length: {length}\r\nX-Upstream: {name}\r\n\r\n{text}");
+    let response = format!(
+        "HTTP/1.1 {status} Because\r\nContent-Length: {length}\r\nX-Upstream: {name}\r\n\r\n{text}"
+    );
     socket.write_all(response.as_bytes()).await
 }
 
