@@ -4,6 +4,8 @@
     reason = "tests stop at the first surprise"
 )]
 
+use proptest::prelude::*;
+
 use super::*;
 
 const MAX: usize = 4096;
@@ -204,4 +206,45 @@ fn the_preface_of_http2_is_told_from_a_request() {
         parse(b"PRI * HTTP/2.0\r\n\r\nXX", MAX),
         Err(Refusal::Version)
     );
+}
+
+/// Bytes that are often nearly a request.
+fn near_heads() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        Just(&b"GET / HTTP/1.1\r\n"[..]),
+        Just(&b"POST /x HTTP/1.0\r\n"[..]),
+        Just(&b"Host: a.example\r\n"[..]),
+        Just(&b"Content-Length: 5\r\n"[..]),
+        Just(&b"Transfer-Encoding: chunked\r\n"[..]),
+        Just(&b"Upgrade: websocket\r\n"[..]),
+        Just(&b"\r\n"[..]),
+        Just(&b"\n"[..]),
+        Just(&b"\r"[..]),
+        Just(&b" "[..]),
+        Just(&b":"[..]),
+        Just(&b"\0"[..]),
+        Just(&b"\xff"[..]),
+        Just(H2_PREFACE),
+    ];
+    proptest::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    /// What was said of the first bytes stays true of more of them, however
+    /// the network cuts them up.
+    #[test]
+    fn a_verdict_is_final(bytes in near_heads(), cut in 0_usize..400) {
+        let cut = cut.min(bytes.len());
+        let (early, late) = (parse(&bytes[..cut], MAX), parse(&bytes, MAX));
+        match early {
+            Ok(Parsed::Partial) => {}
+            Err(_) => prop_assert!(late.is_err(), "{:?}", bytes.escape_ascii().to_string()),
+            verdict => prop_assert_eq!(verdict, late),
+        }
+        if let Ok(Parsed::Complete(head)) = late {
+            prop_assert!(head.bytes <= bytes.len());
+            prop_assert_eq!(parse(&bytes[..head.bytes], MAX), late);
+            prop_assert!(bytes[..head.bytes].ends_with(b"\r\n\r\n"));
+        }
+    }
 }

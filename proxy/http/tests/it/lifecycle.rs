@@ -47,6 +47,38 @@ async fn shutdown_loses_no_request_on_its_way() {
 }
 
 #[tokio::test]
+async fn shutdown_loses_no_request_of_an_http2_client() {
+    let upstream = Upstream::start("u0").await;
+    let mut node = Node::start(&one_region(&[&upstream], "path_prefix: /"), "drain: 20s");
+    upstream.behave(Manner::Slow(Duration::from_millis(500)));
+    let client = crate::http2::client(node.address).await;
+    let requests: Vec<_> = (0..10)
+        .map(|number| {
+            let client = client.clone();
+            tokio::spawn(async move {
+                let uri = format!("http://{SHOP}/{number}");
+                let request = http::Request::get(uri).body(()).unwrap();
+                crate::http2::send(&client, request, b"").await
+            })
+        })
+        .collect();
+    crate::node::eventually("all on their way", || upstream.requests() == 10).await;
+    node.shutdown.cancel();
+    for request in requests {
+        let (response, body, _) = request.await.unwrap();
+        assert_eq!(
+            (response.status().as_u16(), body.as_slice()),
+            (200, &b"u0"[..])
+        );
+    }
+    let ended = tokio::time::timeout(PATIENCE, &mut node.task)
+        .await
+        .expect("the proxy ends");
+    ended.unwrap().unwrap();
+    assert_eq!(node.metric("meridian_http_connections_cut_total"), 0.0);
+}
+
+#[tokio::test]
 async fn the_drain_deadline_cuts_what_does_not_end() {
     let upstream = Upstream::start("u0").await;
     let mut node = Node::start(&one_region(&[&upstream], "path_prefix: /"), "drain: 200ms");
