@@ -84,7 +84,7 @@ impl<'z> Resolution<'z, '_, '_> {
                 Found::Outside if hop > 0 => Step::Done(Verdict::ANSWER),
                 Found::Outside => Step::Done(Verdict::error(Rcode::Refused)),
                 Found::Missing { zone } => {
-                    self.negative(zone, owner, name_bytes)?;
+                    self.negative(zone, owner, name_bytes);
                     Step::Done(Verdict {
                         rcode: Rcode::NxDomain,
                         authority: Authority::Ours,
@@ -95,7 +95,7 @@ impl<'z> Resolution<'z, '_, '_> {
                 {
                     self.at_name(cut.node, cut.zone, question.rtype, owner, name_bytes)?
                 }
-                Found::Delegated(cut) => Step::Done(self.referral(cut, owner, name_bytes, hop)?),
+                Found::Delegated(cut) => Step::Done(self.referral(cut, owner, name_bytes, hop)),
                 // Here before: a loop of aliases, and all of it has been answered.
                 Found::Here { node, .. }
                     if visited
@@ -155,7 +155,7 @@ impl<'z> Resolution<'z, '_, '_> {
             Some(set) => {
                 self.rrset(Section::Answer, owner, set)?;
             }
-            None => self.negative(zone, owner, name_bytes)?,
+            None => self.negative(zone, owner, name_bytes),
         }
         Ok(Step::Done(Verdict::ANSWER))
     }
@@ -192,7 +192,7 @@ impl<'z> Resolution<'z, '_, '_> {
         );
         self.steered = fact;
         match steer {
-            Steer::NoData => self.negative(zone, owner, name_bytes)?,
+            Steer::NoData => self.negative(zone, owner, name_bytes),
             Steer::Nobody { scope } => {
                 self.writer.set_scope(scope);
                 self.writer.set_error(NOBODY);
@@ -202,7 +202,7 @@ impl<'z> Resolution<'z, '_, '_> {
                 addresses, scope, ..
             } if addresses.iter().len() == 0 => {
                 self.writer.set_scope(scope);
-                self.negative(zone, owner, name_bytes)?;
+                self.negative(zone, owner, name_bytes);
             }
             Steer::Addresses {
                 addresses,
@@ -231,34 +231,34 @@ impl<'z> Resolution<'z, '_, '_> {
         Ok(Step::Done(Verdict::ANSWER))
     }
 
-    /// NXDOMAIN and NODATA: the SOA says for how long (RFC 2308).
-    fn negative(&mut self, zone: &Zone, owner: Owner, name_bytes: usize) -> Result<(), Full> {
+    /// NXDOMAIN and NODATA: the SOA says for how long (RFC 2308). One that does not fit leaves the
+    /// truncation mark, and the response code still stands.
+    fn negative(&mut self, zone: &Zone, owner: Owner, name_bytes: usize) {
         let apex = owner.ancestor(name_bytes - zone.apex().len());
-        self.rrset(Section::Authority, apex, zone.negative_soa())
-            .map(|_| ())
+        let _ = self.rrset(Section::Authority, apex, zone.negative_soa());
     }
 
-    /// The servers to ask instead, with the addresses needed to reach them. Glue that does not fit
-    /// truncates (RFC 9471 §3).
-    fn referral(
-        &mut self,
-        cut: Cut<'_>,
-        owner: Owner,
-        name_bytes: usize,
-        hop: usize,
-    ) -> Result<Verdict, Full> {
+    /// The servers to ask instead, with the addresses needed to reach them. What does not fit
+    /// truncates, glue too (RFC 9471 §3).
+    fn referral(&mut self, cut: Cut<'_>, owner: Owner, name_bytes: usize, hop: usize) -> Verdict {
         let Some(servers) = cut.node.rrset(RType::NS) else {
             // The NS set was too large to serve and was reported when the zone was built.
-            return Ok(Verdict::error(Rcode::ServFail));
+            return Verdict::error(Rcode::ServFail);
         };
         let owner = owner.ancestor(name_bytes - cut.node.name().len());
-        let at = self.rrset(Section::Authority, owner, servers)?;
-        for glue in cut.node.glue() {
-            self.rrset(
-                Section::Additional,
-                at.name(glue.target_offset),
-                &glue.rrset,
-            )?;
+        if let Ok(at) = self.rrset(Section::Authority, owner, servers) {
+            for glue in cut.node.glue() {
+                if self
+                    .rrset(
+                        Section::Additional,
+                        at.name(glue.target_offset),
+                        &glue.rrset,
+                    )
+                    .is_err()
+                {
+                    break;
+                }
+            }
         }
         // AA speaks of the first owner in the answer section (RFC 1035 §4.1.1): ours after a CNAME.
         let authority = if hop > 0 {
@@ -266,10 +266,10 @@ impl<'z> Resolution<'z, '_, '_> {
         } else {
             Authority::None
         };
-        Ok(Verdict {
+        Verdict {
             rcode: Rcode::NoError,
             authority,
-        })
+        }
     }
 
     fn rrset(

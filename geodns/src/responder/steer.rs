@@ -105,73 +105,104 @@ pub(super) fn steer<'z>(
     draw: u64,
 ) -> (Steer<'z>, Option<SteeredFact>) {
     let name = zones.steered_name(steered);
-    let (wanted, filter) = match &name.answer {
-        SteeredAnswer::Names(_) => (1, Filter::None),
-        SteeredAnswer::Addresses { at_most, families } => match families.filter(rtype) {
-            Some(filter) => (*at_most, filter),
-            None => return (Steer::NoData, None),
-        },
+    let Some(wanted) = Wanted::of(&name.answer, rtype) else {
+        return (Steer::NoData, None);
     };
     let published = zones.published();
     let class = published.world.classes.lookup(client.address);
     let (key, key_bits) = key_of(zones, name.service, client.address, draw);
     let mut picks = [NO_PICK; MAX_ANSWERS];
-    // Among endpoints of two families, ask for as many as there may be and keep one family.
-    let asked = if filter == Filter::Family {
-        MAX_ANSWERS
-    } else {
-        wanted
-    };
-    let found = published.plan.pick_many(
-        name.service,
-        class.class,
-        key,
-        &published.bits,
-        &mut picks[..asked],
-    );
+    let room = &mut picks[..wanted.picks];
+    let found = published
+        .plan
+        .pick_many(name.service, class.class, key, &published.bits, room);
     let picks = &picks[..found];
-    let fact = SteeredFact {
+    let mut fact = SteeredFact {
         steered,
         service: name.service,
         class: class.class,
         pick: picks.first().copied(),
     };
     let Some(first) = picks.first() else {
-        return (
-            nobody(zones, name, rtype, client.scope(class, 0)),
-            Some(fact),
-        );
+        let scope = client.scope(class, 0);
+        return (nobody(zones, name, rtype, scope), Some(fact));
     };
-    // One certain endpoint, or all there are: chance had no say.
-    let certain = found < asked || (asked == 1 && first.propensity >= 1.0);
-    let scope = client.scope(class, if certain { 0 } else { key_bits });
+    let (addresses, chance) = wanted.addresses_of(zones, picks, rtype);
+    let scope = client.scope(class, if chance { key_bits } else { 0 });
     let ttl_seconds = match first.reason {
         Reason::Best | Reason::Spread => name.ttl_seconds,
         _ => name.ttl_seconds.min(failover_ttl_seconds),
     };
-    if let SteeredAnswer::Names(_) = name.answer {
-        let answer = match name.answer.alias(first.region) {
+    let steer = match &name.answer {
+        SteeredAnswer::Addresses { .. } => Steer::Addresses {
+            addresses,
+            ttl_seconds,
+            scope,
+        },
+        SteeredAnswer::Names(_) => match name.answer.alias(first.region) {
             Some(alias) => Steer::Alias {
                 alias,
                 ttl_seconds,
                 scope,
             },
-            None => Steer::Nobody { scope },
-        };
-        return (answer, Some(fact));
-    }
-    let endpoints = &published.world.topology.endpoints;
-    let addresses = picks
-        .iter()
-        .filter_map(|pick| Some(endpoints.get(pick.endpoint.index())?.address));
-    (
-        Steer::Addresses {
-            addresses: Addresses::collect(addresses, rtype, wanted),
-            ttl_seconds,
-            scope,
+            None => {
+                fact.pick = None;
+                Steer::Nobody { scope }
+            }
         },
-        Some(fact),
-    )
+    };
+    (steer, Some(fact))
+}
+
+/// How many picks a question takes, and how many addresses of them it answers.
+#[derive(Clone, Copy)]
+struct Wanted {
+    picks: usize,
+    addresses: usize,
+}
+
+impl Wanted {
+    /// `None` when the service can have nothing of this type.
+    fn of(answer: &SteeredAnswer, rtype: RType) -> Option<Self> {
+        let (at_most, families) = match answer {
+            SteeredAnswer::Names(_) => {
+                return Some(Self {
+                    picks: 1,
+                    addresses: 0,
+                });
+            }
+            SteeredAnswer::Addresses { at_most, families } => (*at_most, *families),
+        };
+        let picks = match (families, rtype) {
+            (Families::V4, RType::A) | (Families::V6, RType::AAAA) => at_most,
+            // Picks know nothing of families: take as many as there may be and keep one family.
+            (Families::Both, RType::A | RType::AAAA) => MAX_ANSWERS,
+            _ => return None,
+        };
+        Some(Self {
+            picks,
+            addresses: at_most,
+        })
+    }
+
+    /// The addresses to answer, and whether chance had a say in them. It had none when all that may
+    /// serve the client are answered, or the only one picked is the only one possible.
+    fn addresses_of(self, zones: &Zones, picks: &[Pick], rtype: RType) -> (Addresses, bool) {
+        let endpoints = &zones.published().world.topology.endpoints;
+        let addresses = picks
+            .iter()
+            .filter_map(|pick| Some(endpoints.get(pick.endpoint.index())?.address));
+        let fitting = addresses
+            .clone()
+            .filter(|address| is_of(rtype, *address))
+            .count();
+        let all = picks.len() < self.picks && fitting <= self.addresses;
+        let only = self.picks == 1 && picks.iter().all(|pick| pick.propensity >= 1.0);
+        (
+            Addresses::collect(addresses, rtype, self.addresses),
+            !all && !only,
+        )
+    }
 }
 
 /// The policy's answer when nobody is left.
@@ -200,23 +231,7 @@ fn key_of(zones: &Zones, service: ServiceIdx, address: IpAddr, draw: u64) -> (Cl
     }
 }
 
-/// Whether picks must be sorted by family.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Filter {
-    None,
-    Family,
-}
-
 impl Families {
-    /// How to find addresses of a type; `None` when there can be none.
-    fn filter(self, rtype: RType) -> Option<Filter> {
-        match (self, rtype) {
-            (Self::V4, RType::A) | (Self::V6, RType::AAAA) => Some(Filter::None),
-            (Self::Both, RType::A | RType::AAAA) => Some(Filter::Family),
-            _ => None,
-        }
-    }
-
     /// The type that ANY is narrowed to.
     pub(super) fn preferred(self) -> RType {
         if self == Self::V6 {

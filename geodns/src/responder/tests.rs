@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hickory_proto::op::{Edns, Message, Query};
-use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsOption};
+use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsCode, EdnsOption};
 use hickory_proto::rr::{DNSClass, Name, RecordType};
 use meridian_engine::{EndpointState, World};
 use meridian_live::Published;
@@ -215,54 +215,49 @@ fn subnets_of_the_untrusted_are_not_answered() {
     );
 }
 
+/// The answer to a client subnet, in no order, and the network its scope covers.
+fn scoped(zones: &Zones, name: &str, subnet: ipnet::IpNet) -> (Vec<String>, ipnet::IpNet) {
+    let question = Ask::new(name, RecordType::A).subnet(&subnet.to_string());
+    let (_, packet) = reply_to(zones, &question.bytes(), Transport::Udp, RESOLVER).unwrap();
+    let message = decode(&packet);
+    let edns = message.edns.as_ref().unwrap();
+    let Some(EdnsOption::Subnet(answered)) = edns.option(EdnsCode::Subnet) else {
+        panic!("no subnet: {}", summary(&packet));
+    };
+    let mut answers: Vec<_> = message.answers.iter().map(ToString::to_string).collect();
+    answers.sort();
+    let scope = ipnet::IpNet::new(answered.addr(), answered.scope_prefix()).unwrap();
+    (answers, scope.trunc())
+}
+
 #[test]
 fn a_scope_is_what_the_answer_is_the_same_for() {
-    // Every address in the scope gets the same answer, for every client and service.
     let zones = zones_of(world());
-    for name in ["shop", "gdpr", "pair", "alias"] {
+    // Every client in the scope who discloses as much gets the same answer.
+    let check = |name: &str, subnet: &str| {
+        let subnet: ipnet::IpNet = subnet.parse().unwrap();
+        let (answers, scope) = scoped(&zones, name, subnet);
+        let disclosed = subnet.prefix_len().max(scope.prefix_len());
+        for other in scope.subnets(disclosed).unwrap().take(256) {
+            let (others, _) = scoped(&zones, name, other);
+            assert_eq!(
+                others, answers,
+                "{name}: {subnet} has scope {scope}, {other} differs"
+            );
+        }
+    };
+    for service in ["shop", "gdpr", "pair", "alias", "dual"] {
         for subnet in [
             "10.1.7.0/24",
+            "10.1.7.9/32",
             "10.2.2.0/24",
+            "10.2.2.128/25",
             "10.2.3.0/24",
-            "10.2.3.128/25",
+            "10.2.3.255/32",
             "10.3.0.0/20",
             "9.0.0.0/24",
         ] {
-            let question = |subnet: &str| {
-                Ask::new(&format!("{name}.example.test."), RecordType::A).subnet(subnet)
-            };
-            let (_, packet) =
-                reply_to(&zones, &question(subnet).bytes(), Transport::Udp, RESOLVER).unwrap();
-            let message = Message::from_vec(&packet).unwrap();
-            let edns = message.edns.as_ref().unwrap();
-            let Some(EdnsOption::Subnet(answered)) =
-                edns.option(hickory_proto::rr::rdata::opt::EdnsCode::Subnet)
-            else {
-                panic!("no subnet: {}", summary(&packet));
-            };
-            let network: ipnet::IpNet = format!("{}/{}", answered.addr(), answered.scope_prefix())
-                .parse()
-                .unwrap();
-            let sorted = |message: &Message| {
-                let mut answers: Vec<_> = message.answers.iter().map(ToString::to_string).collect();
-                answers.sort();
-                answers
-            };
-            for address in network
-                .trunc()
-                .subnets(32.min(network.prefix_len() + 6))
-                .unwrap()
-                .take(64)
-            {
-                let other = question(&format!("{}/32", address.addr())).bytes();
-                let (_, other) = reply_to(&zones, &other, Transport::Udp, RESOLVER).unwrap();
-                let other = Message::from_vec(&other).unwrap();
-                assert_eq!(
-                    sorted(&other),
-                    sorted(&message),
-                    "{name} {subnet} {network} {address}"
-                );
-            }
+            check(&format!("{service}.example.test."), subnet);
         }
     }
 }
@@ -290,6 +285,32 @@ fn large_sets_are_truncated_whole_and_complete_over_tcp() {
     let (reply, packet) = reply_to(&zones, &question.bytes(), Transport::Tcp, RESOLVER).unwrap();
     assert!(!reply.truncated);
     assert_eq!(Message::from_vec(&packet).unwrap().answers.len(), 120);
+}
+
+#[test]
+fn a_truncated_referral_or_denial_keeps_its_meaning() {
+    let zones = zones_of(world());
+    // 512 bytes without EDNS; the longest names leave no room for SOA, NS and glue.
+    let label = "a".repeat(63);
+    let long = format!("{label}.{label}.{label}.{}", "a".repeat(30));
+    for (name, rcode, authoritative) in [
+        (format!("{long}.example.test."), Rcode::NxDomain, true),
+        (format!("{long}.cut.example.test."), Rcode::NoError, false),
+    ] {
+        let packet = Ask::new(&name, RecordType::A).bytes();
+        let mut out = [0; 300];
+        let source = RESOLVER.parse().unwrap();
+        let outcome = answer(&zones, &rules(), &packet, source, Transport::Udp, &mut out);
+        let Outcome::Reply(reply) = outcome else {
+            panic!("{outcome:?}");
+        };
+        let message = decode(&out[..reply.bytes]);
+        assert!(message.metadata.truncation, "{name}");
+        assert_eq!(
+            (reply.rcode, message.metadata.authoritative),
+            (rcode, authoritative)
+        );
+    }
 }
 
 #[test]

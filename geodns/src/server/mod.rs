@@ -138,25 +138,25 @@ impl DnsServer {
             tcp,
             following,
         } = self;
-        let stop = Arc::new(AtomicBool::new(false));
-        let ended = shutdown.child_token();
+        let stop = StopWorkers::default();
+        let stopping = shutdown.child_token();
         let limit = ConnectionLimit::new(tcp.connections_max);
         let mut workers = JoinSet::new();
         let mut acceptors = JoinSet::new();
         let mut failure = None;
         for listener in listeners {
             for socket in listener.udp {
-                let worker = udp::Worker::new(socket, Arc::clone(&responder), Arc::clone(&stop));
+                let worker = udp::Worker::new(socket, Arc::clone(&responder), Arc::clone(&stop.0));
                 match spawn_worker(worker, listener.address) {
-                    Ok(ended) => {
+                    Ok(end) => {
                         let address = listener.address;
-                        workers.spawn(async move { (address, ended.await.ok()) });
+                        workers.spawn(async move { (address, end.await.ok()) });
                     }
                     Err(error) => failure = Some(error),
                 }
             }
             let acceptor = tcp::Acceptor::new(Arc::clone(&responder), tcp, limit.clone());
-            acceptors.spawn(acceptor.run(listener.tcp, ended.clone()));
+            acceptors.spawn(acceptor.run(listener.tcp, stopping.clone()));
         }
         if failure.is_none() {
             failure = tokio::select! {
@@ -166,12 +166,22 @@ impl DnsServer {
                 }
             };
         }
-        stop.store(true, Ordering::Relaxed);
-        ended.cancel();
+        drop(stop);
+        stopping.cancel();
         while workers.join_next().await.is_some() {}
         while acceptors.join_next().await.is_some() {}
         drop(following);
         failure.map_or(Ok(()), Err)
+    }
+}
+
+/// Stops the worker threads when dropped: also when nobody waits for [`DnsServer::run`] any more.
+#[derive(Default)]
+struct StopWorkers(Arc<AtomicBool>);
+
+impl Drop for StopWorkers {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

@@ -4,6 +4,8 @@
     reason = "a test that cannot set up its world has failed"
 )]
 
+mod decisions;
+mod docs;
 #[path = "../fixture/mod.rs"]
 mod fixture;
 mod publish;

@@ -91,6 +91,8 @@ const STEERED: &[(&str, RecordType, &str)] = &[
     ("shop.example.test.", RecordType::AAAA, "10.2.0.0/24"),
     ("shop.example.test.", RecordType::TXT, "10.2.0.0/24"),
     ("pair.example.test.", RecordType::A, "10.2.0.0/24"),
+    ("dual.example.test.", RecordType::A, "10.2.0.0/24"),
+    ("dual.example.test.", RecordType::AAAA, "10.2.0.0/24"),
     ("alias.example.test.", RecordType::A, "10.1.0.0/24"),
     ("alias.example.test.", RecordType::A, "10.2.0.0/24"),
     ("alias.example.test.", RecordType::A, "10.3.0.0/24"),

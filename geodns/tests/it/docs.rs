@@ -1,0 +1,60 @@
+//! What docs/dns.md shows is what the code reads.
+
+use meridian_geodns::DnsConfig;
+use meridian_live::Published;
+use meridian_topology::door;
+use serde::Deserialize;
+
+use crate::fixture::{clients, world_of};
+
+const PAGE: &str = include_str!("../../../docs/dns.md");
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Node {
+    dns: DnsConfig,
+}
+
+fn blocks() -> Vec<String> {
+    let fenced = PAGE.split("```yaml\n").skip(1);
+    fenced
+        .map(|rest| rest.split("```").next().unwrap_or_default().to_owned())
+        .collect()
+}
+
+#[test]
+fn every_block_loads() {
+    let (settings, topologies): (Vec<_>, Vec<_>) = blocks()
+        .into_iter()
+        .partition(|block| block.starts_with("dns:"));
+    assert_eq!((settings.len(), topologies.len()), (2, 1));
+    for (at, text) in settings.iter().enumerate() {
+        let node = door::parse::<Node>("docs/dns.md", text)
+            .unwrap_or_else(|problems| panic!("{problems}"));
+        node.value
+            .dns
+            .validate(std::num::NonZeroUsize::MIN)
+            .unwrap();
+        // The first block says what the defaults are.
+        assert_eq!(at == 0, node.value.dns == DnsConfig::default());
+    }
+    let world = world_of(&topologies[0], clients());
+    let zones =
+        meridian_geodns::zones_for_query(std::sync::Arc::new(Published::compile(world.into(), 1)))
+            .unwrap();
+    assert!(zones.problems().is_empty(), "{:?}", zones.problems());
+}
+
+#[test]
+fn every_metric_is_listed() {
+    let metrics = meridian_telemetry::Metrics::new();
+    meridian_geodns::DnsMetrics::register(&metrics).unwrap();
+    let names = metrics.names();
+    assert!(!names.is_empty());
+    for name in names {
+        assert!(
+            PAGE.contains(&format!("`{name}`")),
+            "docs/dns.md does not list {name}"
+        );
+    }
+}
