@@ -21,6 +21,9 @@ if [ ! -f "targets/$target.rs" ]; then
     exit 2
 fi
 
+features=
+[ "$target" != dns ] || features=--features=dns
+
 # Naming the host as target keeps the flags away from build scripts and macros.
 host=$(rustc -vV | sed -n 's/^host: //p')
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-../target/fuzz}"
@@ -30,7 +33,7 @@ RUSTFLAGS="-Cpasses=sancov-module \
 -Cllvm-args=-sanitizer-coverage-pc-table \
 -Cllvm-args=-sanitizer-coverage-trace-compares \
 --cfg fuzzing" \
-    cargo build --quiet --release --locked --target "$host" --bin "$target"
+    cargo build --quiet --release --locked --target "$host" --bin "$target" $features
 
 corpus="corpus/$target"
 artifacts="artifacts/$target"

@@ -141,12 +141,10 @@ async fn past_the_bound_new_clients_are_not_heard() {
 #[tokio::test]
 async fn a_refusing_endpoint_costs_no_datagram() {
     let (living, _heard) = named("b").await;
-    // Free a moment ago; nothing else here opens UDP ports by number.
-    let dead = UdpSocket::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    // Keeps the number, but hears its own peer only: others are refused.
+    let held = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    held.connect("127.0.0.1:9").await.unwrap();
+    let dead = held.local_addr().unwrap();
     let world = world(topology(&[&[dead], &[living]], &udp_service("")));
     let proxy = Proxy::start(world, quick());
     let client = client(&proxy).await;
