@@ -15,8 +15,10 @@ enum Value {
     Number(u32),
     Long(u64),
     Map(Vec<(&'static str, Value)>),
+    /// An array without elements.
+    Empty,
 }
-use Value::{Double, Long, Map, Number, Short, Text};
+use Value::{Double, Empty, Long, Map, Number, Short, Text};
 
 fn write(value: &Value, out: &mut Vec<u8>) {
     // A control byte: type in the upper three bits, size in the lower five (below 29 here).
@@ -43,6 +45,8 @@ fn write(value: &Value, out: &mut Vec<u8>) {
             out.push(control(6, 4));
             out.extend(number.to_be_bytes());
         }
+        // Extended type 11.
+        Empty => out.extend([control(0, 0), 4]),
         Map(entries) => {
             out.push(control(7, entries.len()));
             for (key, value) in entries {
@@ -93,6 +97,8 @@ fn file(networks: &[(u8, Value)]) -> Vec<u8> {
         ("binary_format_major_version", Short(2)),
         ("binary_format_minor_version", Short(0)),
         ("build_epoch", Long(1)),
+        ("languages", Empty),
+        ("description", Map(Vec::new())),
     ]);
     write(&metadata, &mut tree);
     tree

@@ -24,8 +24,8 @@ const BASE_MS: f32 = 8.0;
 const MS_PER_KM: f32 = 0.0156;
 /// Baseline for a client whose place is unknown: the same everywhere, so that it orders nothing.
 const UNKNOWN_BASELINE_MS: f32 = 100.0;
-/// Mean radius of the Earth in kilometres, as `Coordinates::distance_km` has it.
-const EARTH_RADIUS_KM: f32 = 6_371.008_8;
+/// Mean radius of the Earth in kilometres (IUGG R1), as `Coordinates::distance_km` has it.
+const EARTH_RADIUS_KM: f32 = 6_371.009;
 
 /// The round trip to expect from distance alone, in milliseconds; NaN is an unknown distance.
 pub(crate) fn baseline_ms(km: f32) -> f32 {
