@@ -13,6 +13,7 @@ use crate::{
     GenError,
     dns::geography::Random,
     machine::Machine,
+    process::{self, SUBJECT_CORE},
     report::{Better, Growth, Metric, OURS, Report, Samples, log_log_slope, median},
     rounds::Effort,
 };
@@ -66,6 +67,7 @@ fn report(
 /// # Errors
 /// When the synthetic world has no endpoint to pick.
 pub fn decide(effort: Effort) -> Result<Report, GenError> {
+    process::stay_on(SUBJECT_CORE)?;
     let picks = Picks::draw();
     let mut samples = Samples::default();
     for (name, endpoints) in [
@@ -137,8 +139,9 @@ impl Picks {
 /// Runs `bench compile`.
 ///
 /// # Errors
-/// None so far; the type leaves room for worlds that cannot be made.
+/// When this process cannot be kept on one core.
 pub fn compile_plans(effort: Effort) -> Result<Report, GenError> {
+    process::stay_on(SUBJECT_CORE)?;
     let mut samples = Samples::default();
     let world = synthetic::world(REGIONS, ENDPOINTS_PER_REGION, SERVICES, CLASSES, SEED);
     for _ in 0..effort.rounds() {

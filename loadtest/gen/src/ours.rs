@@ -24,7 +24,8 @@ use crate::{
 /// # Errors
 /// When the binary is not there or cannot be started.
 pub fn serve(folder: &Path) -> Result<Pinned, GenError> {
-    let args = ["serve".to_owned(), folder.display().to_string()];
+    let dir = folder.display().to_string();
+    let args = ["serve".to_owned(), "--dir".to_owned(), dir];
     let log = folder.join("log");
     Pinned::start(OURS, SUBJECT_CORE, &binary()?, &args, &log)
 }

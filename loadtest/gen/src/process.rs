@@ -13,6 +13,7 @@ use std::{
 };
 
 use nix::{
+    sched::{CpuSet, sched_setaffinity},
     sys::{
         resource::{Resource, getrlimit, setrlimit},
         signal::{Signal, kill},
@@ -162,6 +163,19 @@ pub fn raise_open_files() -> Result<(), GenError> {
     let (now, most) = getrlimit(Resource::RLIMIT_NOFILE).map_err(std::io::Error::from)?;
     let wanted = now.max(OPEN_FILES.min(most));
     setrlimit(Resource::RLIMIT_NOFILE, wanted, most).map_err(std::io::Error::from)?;
+    Ok(())
+}
+
+/// Keeps this thread, and those it starts, on one core.
+///
+/// # Errors
+/// When there is no such core.
+pub fn stay_on(core: usize) -> Result<(), GenError> {
+    let mut cores = CpuSet::new();
+    cores
+        .set(core)
+        .and_then(|()| sched_setaffinity(Pid::from_raw(0), &cores))
+        .map_err(std::io::Error::from)?;
     Ok(())
 }
 
