@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::metrics::DnsMetrics;
 use crate::wire::{
-    Authority, Edns, Full, OptReply, PLAIN_UDP_BYTES_MAX, Query, Rcode, Rejection, ResponseWriter,
+    Authority, Edns, OptReply, PLAIN_UDP_BYTES_MAX, Query, Rcode, Rejection, ResponseWriter,
     TCP_BYTES_MAX,
 };
 use crate::zones::Zones;
@@ -132,7 +132,7 @@ pub fn answer(
     // A truncated response still is one: the client asks again over TCP.
     let verdict = resolution
         .run(&query.question)
-        .unwrap_or_else(|Full| Verdict::TRUNCATED);
+        .unwrap_or(Verdict::TRUNCATED);
     let steered = resolution.steered;
     let truncated = writer.is_truncated();
     let bytes = writer.finish(verdict.rcode, verdict.authority);

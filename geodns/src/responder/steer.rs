@@ -51,6 +51,10 @@ impl Addresses {
 }
 
 /// What a steered name says to one client.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it lives on the stack for one question; a box would allocate"
+)]
 pub(super) enum Steer<'z> {
     /// These addresses; none means the name has no address of this family for the client.
     Addresses {

@@ -1,7 +1,9 @@
 //! The server on real sockets, asked by clients we did not write.
 #![allow(
+    clippy::panic,
+    clippy::print_stderr,
     clippy::unwrap_used,
-    reason = "a test that cannot set up its world has failed"
+    reason = "a test that cannot set up its world has failed; a skipped one says so"
 )]
 
 mod decisions;
