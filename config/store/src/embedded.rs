@@ -1,6 +1,6 @@
 //! The embedded engine: one redb file, or memory, in this process.
 //!
-//! [`disk`] holds the tables and makes every change one database transaction; [`leases`] holds the
+//! [`disk`] makes every change one database transaction over the [`tables`]; [`leases`] holds the
 //! deadlines in memory, time passed in. A watcher is a cursor into the history table: it reads the
 //! history at its own pace and sleeps until the revision moves, so a slow watcher costs no memory
 //! and one that falls behind the bounded history gets a `Resync`.
@@ -11,6 +11,7 @@
 
 mod disk;
 mod leases;
+mod tables;
 
 use std::{
     fmt,

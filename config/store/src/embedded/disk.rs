@@ -1,12 +1,5 @@
-//! The tables of the embedded store, and every change as one redb transaction.
-//!
-//! | table | key | value |
-//! |---|---|---|
-//! | `meta` | name | number: `format`, `revision`, `compacted`, `history_bytes`, `next_lease` |
-//! | `entries` | key | revision, lease (0: none), value |
-//! | `history` | revision, index in the transaction | key, lease, value (`None`: deleted) |
-//! | `leases` | lease | time to live in seconds |
-//! | `leased` | lease, key | nothing: which keys a lease holds |
+//! The embedded store's database: every read is one redb read transaction, every change one write
+//! transaction over the [`super::tables`].
 //!
 //! The history keeps whole revisions only, the newest always among them, bounded by number and by
 //! bytes; `compacted` is the newest revision that is no longer in it. redb makes a commit durable
@@ -14,14 +7,11 @@
 
 use std::{io, path::Path, time::Duration};
 
-use redb::{
-    Database, DatabaseError, ReadableDatabase, ReadableTable, Table, TableDefinition,
-    WriteTransaction, backends::InMemoryBackend,
-};
+use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, backends::InMemoryBackend};
 
+use super::tables::{Changes, ENTRIES, HISTORY, LEASES, META, Tables, entry, number, row_bytes};
 use crate::{
-    Batch, Change, Conflict, Entry, Lease, LeaseId, Op, Revision, Snapshot, StoreError, Txn,
-    TxnOutcome,
+    Batch, Change, Entry, Lease, LeaseId, Op, Revision, Snapshot, StoreError, Txn, TxnOutcome,
 };
 
 /// The layout above; a change of it gets the next number.
@@ -32,22 +22,6 @@ const CACHE_BYTES: usize = 16 << 20;
 const TAIL_REVISIONS_MAX: u64 = 256;
 /// Bytes a watcher reads in one go, give or take one revision.
 const TAIL_BYTES_MAX: usize = 4 << 20;
-/// Added to the sizes of key and value when history is measured: the row's own cost.
-const ROW_BYTES: usize = 48;
-/// In the tables, the lease of keys without one. Leases are numbered from 1.
-const NO_LEASE: i64 = 0;
-
-/// Revision, and index within its transaction.
-type HistoryKey = (u64, u32);
-/// Key, lease, and the value unless deleted.
-type HistoryRow<'a> = (&'a [u8], i64, Option<&'a [u8]>);
-
-const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
-const ENTRIES: TableDefinition<'_, &[u8], (u64, i64, &[u8])> = TableDefinition::new("entries");
-const HISTORY: TableDefinition<'_, HistoryKey, HistoryRow<'_>> = TableDefinition::new("history");
-const LEASES: TableDefinition<'_, i64, u64> = TableDefinition::new("leases");
-const LEASED: TableDefinition<'_, (i64, &[u8]), ()> = TableDefinition::new("leased");
-
 /// How much history is kept for watchers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HistoryLimits {
@@ -271,191 +245,6 @@ impl Disk {
         drop(tables);
         write.commit()?;
         Ok(((), revision))
-    }
-}
-
-/// The changes of the transaction under way: its revision and how many rows it has.
-struct Changes {
-    before: Revision,
-    rows: u32,
-    bytes: usize,
-}
-
-impl Changes {
-    fn after(before: Revision) -> Self {
-        Self {
-            before,
-            rows: 0,
-            bytes: 0,
-        }
-    }
-
-    /// Where the next history row goes.
-    fn next_row(&mut self, bytes: usize) -> (u64, u32) {
-        let at = (self.before.next().0, self.rows);
-        self.rows += 1;
-        self.bytes += bytes;
-        at
-    }
-}
-
-/// All tables, open for writing.
-struct Tables<'txn> {
-    meta: Table<'txn, &'static str, u64>,
-    entries: Table<'txn, &'static [u8], (u64, i64, &'static [u8])>,
-    history: Table<'txn, HistoryKey, HistoryRow<'static>>,
-    leases: Table<'txn, i64, u64>,
-    leased: Table<'txn, (i64, &'static [u8]), ()>,
-}
-
-impl<'txn> Tables<'txn> {
-    fn open(write: &'txn WriteTransaction) -> Result<Self, StoreError> {
-        Ok(Self {
-            meta: write.open_table(META)?,
-            entries: write.open_table(ENTRIES)?,
-            history: write.open_table(HISTORY)?,
-            leases: write.open_table(LEASES)?,
-            leased: write.open_table(LEASED)?,
-        })
-    }
-
-    fn meta(&self, name: &'static str) -> Result<u64, StoreError> {
-        number(&self.meta, name)
-    }
-
-    fn set_meta(&mut self, name: &'static str, to: u64) -> Result<(), StoreError> {
-        self.meta.insert(name, to)?;
-        Ok(())
-    }
-
-    /// The comparisons of `txn` that do not hold.
-    fn conflicts(&self, txn: &Txn) -> Result<Vec<Conflict>, StoreError> {
-        let mut conflicts = Vec::new();
-        for compare in &txn.compare {
-            let row = self.entries.get(compare.key.as_slice())?;
-            let found = row.map(|row| Revision(row.value().0));
-            if !compare.expect.holds(found) {
-                conflicts.push(Conflict {
-                    key: compare.key.clone(),
-                    expected: compare.expect,
-                    found,
-                });
-            }
-        }
-        Ok(conflicts)
-    }
-
-    fn put(
-        &mut self,
-        change: &mut Changes,
-        key: &[u8],
-        value: &[u8],
-        lease: Option<LeaseId>,
-    ) -> Result<(), StoreError> {
-        if let Some(lease) = lease
-            && self.leases.get(lease.0)?.is_none()
-        {
-            return Err(StoreError::LeaseNotFound { lease });
-        }
-        let new_lease = lease.map_or(NO_LEASE, |lease| lease.0);
-        let at = change.next_row(row_bytes(key, Some(value)));
-        let old = self.entries.insert(key, (at.0, new_lease, value))?;
-        let old_lease = old.map_or(NO_LEASE, |row| row.value().1);
-        if old_lease != NO_LEASE {
-            self.leased.remove((old_lease, key))?;
-        }
-        if new_lease != NO_LEASE {
-            self.leased.insert((new_lease, key), ())?;
-        }
-        self.history.insert(at, (key, new_lease, Some(value)))?;
-        Ok(())
-    }
-
-    fn delete(&mut self, change: &mut Changes, key: &[u8]) -> Result<(), StoreError> {
-        let Some(old_lease) = self.entries.remove(key)?.map(|row| row.value().1) else {
-            return Ok(());
-        };
-        if old_lease != NO_LEASE {
-            self.leased.remove((old_lease, key))?;
-        }
-        let at = change.next_row(row_bytes(key, None));
-        self.history.insert(at, (key, NO_LEASE, None))?;
-        Ok(())
-    }
-
-    /// Which keys live under `lease`.
-    fn keys_under(&self, lease: LeaseId) -> Result<Vec<Vec<u8>>, StoreError> {
-        let mut keys = Vec::new();
-        for row in self.leased.range((lease.0, &[][..])..)? {
-            let (at, ()) = row.map(|(at, _)| (at, ()))?;
-            let (of, key) = at.value();
-            if of != lease.0 {
-                break;
-            }
-            keys.push(key.to_vec());
-        }
-        Ok(keys)
-    }
-
-    /// Takes the next revision if anything changed, and trims the history to its bounds.
-    fn finish(&mut self, change: &Changes, limits: HistoryLimits) -> Result<Revision, StoreError> {
-        if change.rows == 0 {
-            return Ok(change.before);
-        }
-        let revision = change.before.next();
-        self.set_meta("revision", revision.0)?;
-        let mut bytes = self.meta("history_bytes")? + change.bytes as u64;
-        while let Some(oldest) = self.oldest()? {
-            let kept = revision.0 - oldest + 1;
-            let over = kept > limits.revisions || bytes > limits.bytes;
-            if !over || oldest == revision.0 {
-                break;
-            }
-            bytes = bytes.saturating_sub(self.forget(oldest)?);
-            self.set_meta("compacted", oldest)?;
-        }
-        self.set_meta("history_bytes", bytes)?;
-        Ok(revision)
-    }
-
-    /// The oldest revision in the history.
-    fn oldest(&self) -> Result<Option<u64>, StoreError> {
-        Ok(self.history.first()?.map(|(at, _)| at.value().0))
-    }
-
-    /// Drops one revision from the history; how many bytes that were.
-    fn forget(&mut self, revision: u64) -> Result<u64, StoreError> {
-        let rows = (revision, 0)..=(revision, u32::MAX);
-        let mut bytes = 0;
-        for row in self.history.extract_from_if(rows, |_, _| true)? {
-            let (_, row) = row?;
-            let (key, _, value) = row.value();
-            bytes += row_bytes(key, value) as u64;
-        }
-        Ok(bytes)
-    }
-}
-
-/// What a history row counts against the bound.
-fn row_bytes(key: &[u8], value: Option<&[u8]>) -> usize {
-    ROW_BYTES + key.len() + value.map_or(0, <[u8]>::len)
-}
-
-/// A number of the meta table; 0 when it was never set.
-fn number(
-    meta: &impl ReadableTable<&'static str, u64>,
-    name: &'static str,
-) -> Result<u64, StoreError> {
-    Ok(meta.get(name)?.map_or(0, |row| row.value()))
-}
-
-/// A row of the entries table as an entry.
-fn entry(key: &[u8], (revision, lease, value): (u64, i64, &[u8])) -> Entry {
-    Entry {
-        key: key.to_vec(),
-        value: value.to_vec(),
-        revision: Revision(revision),
-        lease: (lease != NO_LEASE).then_some(LeaseId(lease)),
     }
 }
 
