@@ -8,13 +8,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header;
-use pingora_core::Result;
+use meridian_engine::Fallback;
+use pingora_core::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
+use crate::attempt::Failure;
 use crate::downstream::Downstream;
+use crate::exchange::{Exchange, Routed};
+use crate::metrics::Unrouted;
 
 /// After a refusal, how long we read on so that the client gets to see it: a
 /// close with unread bytes makes the kernel send a reset, which may overtake
@@ -68,4 +72,62 @@ pub(crate) async fn respond(session: &mut Session, status: u16, text: &str) -> R
     session.write_response_header(Box::new(head), false).await?;
     let body = (session.req_header().method != http::Method::HEAD).then_some(body);
     session.write_response_body(body, true).await
+}
+
+/// The status for the client; 0 when it is gone.
+pub(crate) fn final_status(error: &Error, exchange: &Exchange) -> u16 {
+    let last = exchange
+        .routed
+        .as_ref()
+        .and_then(|routed| routed.last_failure);
+    match (error.esource(), error.etype()) {
+        (ErrorSource::Downstream, ErrorType::ReadTimedout) => 408,
+        (
+            ErrorSource::Downstream,
+            ErrorType::WriteError
+            | ErrorType::WriteTimedout
+            | ErrorType::ReadError
+            | ErrorType::ConnectionClosed,
+        ) => 0,
+        (ErrorSource::Downstream, _) => 400,
+        (ErrorSource::Upstream, _) => last.map_or(502, Failure::status),
+        _ => 500,
+    }
+}
+
+/// The line that goes with it.
+pub(crate) fn final_text(status: u16, exchange: &Exchange) -> String {
+    let attempts = exchange.routed.as_ref().map_or(0, |routed| routed.attempts);
+    match status {
+        400 => "the request is malformed".to_owned(),
+        408 => "the request's body did not arrive in time".to_owned(),
+        502 => format!("no endpoint of the service gave an answer (tried {attempts})"),
+        504 => format!("no endpoint of the service answered in time (tried {attempts})"),
+        _ => format!("the proxy cannot serve the request now (tried {attempts})"),
+    }
+}
+
+/// What a client reads when the policy leaves nobody.
+pub(crate) fn nobody(routed: &Routed) -> String {
+    let service = routed.service_id();
+    match routed.table.published.plan.fallback(routed.route().service) {
+        Fallback::Closed => {
+            format!(
+                "no endpoint of service {service} may serve this client now: its policy fails closed"
+            )
+        }
+        Fallback::Static(_) => format!(
+            "no endpoint of service {service} may serve this client now: its policy has static answers for DNS only"
+        ),
+    }
+}
+
+/// Status and line for a request that no route takes.
+pub(crate) fn unrouted_answer(unrouted: Unrouted) -> (u16, &'static str) {
+    match unrouted {
+        Unrouted::UnknownHost => (404, "no service answers for this host"),
+        Unrouted::UnknownPath => (404, "no service answers for this path"),
+        Unrouted::Method => (405, "no service answers for this method here"),
+        Unrouted::Misdirected => (421, "this connection was made for another host"),
+    }
 }

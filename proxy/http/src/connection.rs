@@ -23,8 +23,9 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::answer::refuse;
 use crate::config::Toggle;
-use crate::downstream::{ConnectionInfo, Downstream, Gate, Protocol, Scheme, Transport};
+use crate::downstream::{Downstream, Gate, Protocol, Transport};
 use crate::head::{self, Body, Head, Parsed, Refusal};
+use crate::info::{ConnectionInfo, Scheme};
 use crate::metrics::Closed;
 use crate::worker::Shared;
 

@@ -14,10 +14,8 @@
 //! Limits: the buffer holds at most one head plus what one read brought along
 //! (`limits.head_bytes`, [`READ_AHEAD_BYTES`]).
 
-use std::any::Any;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -25,69 +23,22 @@ use std::task::{Context, Poll, ready};
 
 use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
-use http::HeaderValue;
 use meridian_accept::Rewound;
 use pingora_core::protocols::raw_connect::ProxyDigest;
 use pingora_core::protocols::tls::SslDigest;
 use pingora_core::protocols::{
-    ALPN, Digest, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest,
-    Ssl, TimingDigest, UniqueID, UniqueIDType,
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
+    TimingDigest, UniqueID, UniqueIDType,
 };
 use pingora_http::ResponseHeader;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
+use crate::info::ConnectionInfo;
+
 /// Bytes asked of the socket in one read of a request head.
 pub(crate) const READ_AHEAD_BYTES: usize = 4096;
-
-/// What is known of a connection before its first request. Reaches the proxy's
-/// hooks through the connection's digest.
-#[derive(Debug, Clone)]
-pub(crate) struct ConnectionInfo {
-    /// The other end: the socket's peer, or the source a PROXY header of a
-    /// trusted peer named.
-    pub(crate) peer: SocketAddr,
-    /// The socket's own address.
-    pub(crate) local: SocketAddr,
-    /// How the client reached us.
-    pub(crate) scheme: Scheme,
-    /// The peer's address as text, written once for all requests.
-    pub(crate) peer_text: HeaderValue,
-}
-
-impl ConnectionInfo {
-    /// Describes a connection.
-    pub(crate) fn new(peer: SocketAddr, local: SocketAddr, scheme: Scheme) -> Self {
-        let text = peer.ip().to_canonical().to_string();
-        let peer_text = HeaderValue::try_from(text).expect("an address is visible ASCII");
-        Self {
-            peer,
-            local,
-            scheme,
-            peer_text,
-        }
-    }
-}
-
-/// The scheme a connection carries.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Scheme {
-    /// Clear text.
-    Http,
-    /// TLS ended here; the name the client asked for, in lower case.
-    Https { server_name: Option<Box<str>> },
-}
-
-impl Scheme {
-    /// As written in `X-Forwarded-Proto`.
-    pub(crate) fn as_str(&self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Https { .. } => "https",
-        }
-    }
-}
 
 /// The bytes' way to the client.
 pub(crate) enum Transport {
@@ -382,13 +333,6 @@ impl GetSocketDigest for Downstream {
 
 // The preface of HTTP/2 is recognised by our own head reader: no peeking.
 impl Peek for Downstream {}
-
-/// The [`ConnectionInfo`] of the connection a request came on.
-pub(crate) fn connection_info(digest: Option<&Digest>) -> Option<&ConnectionInfo> {
-    let info: &(dyn Any + Send + Sync) =
-        digest?.proxy_digest.as_ref()?.user_data.as_ref()?.as_ref();
-    info.downcast_ref()
-}
 
 /// pingora's digest of a CONNECT proxy is the only place of a connection that
 /// carries a caller's data; the response in it is never looked at.

@@ -21,7 +21,7 @@ use pingora_http::RequestHeader;
 use crate::attempt::{ATTEMPTS_MAX, Failure, Sent, may_retry};
 use crate::authority;
 use crate::config::ClientFrom;
-use crate::downstream::{ConnectionInfo, Scheme};
+use crate::info::{ConnectionInfo, Scheme};
 use crate::metrics::{ServiceMetrics, Unrouted};
 use crate::route::Lookup;
 use crate::table::{Route, Table};

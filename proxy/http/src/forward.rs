@@ -10,7 +10,7 @@ use meridian_topology::Forwarded;
 use pingora_core::Result;
 use pingora_http::RequestHeader;
 
-use crate::downstream::ConnectionInfo;
+use crate::info::ConnectionInfo;
 
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");

@@ -16,7 +16,7 @@
 //! signals stay with the process. pingora's own listeners are used for nothing.
 //!
 //! - [`config`]: what an operator may say.
-//! - `server`, `worker`, `connection`, `downstream`: from a socket to a request.
+//! - `server`, `worker`, `connection`, `downstream`, `info`: from a socket to a request.
 //! - `head`, `authority`: the strict reading of a request head.
 //! - `route`, `table`: tables derived once per plan.
 //! - `exchange`, `attempt`: one request's choices; the retry rule.
@@ -38,6 +38,7 @@ mod downstream;
 mod exchange;
 mod forward;
 mod head;
+mod info;
 mod metrics;
 mod passive;
 mod proxy;

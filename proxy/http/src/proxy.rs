@@ -13,22 +13,21 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Version};
 use meridian_accept::{CertStore, TrustedSources};
-use meridian_engine::Fallback;
 use meridian_live::View;
 use meridian_telemetry::decision::DecisionIds;
 use pingora_core::protocols::ALPN;
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::upstreams::peer::HttpPeer;
-use pingora_core::{Error, ErrorSource, ErrorType, Result};
+use pingora_core::{Error, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use crate::answer;
 use crate::attempt::{Failure, Sent};
 use crate::config::{ClientFrom, Toggle};
-use crate::downstream::{ConnectionInfo, connection_info};
 use crate::exchange::{Admission, Exchange, Origin, Routed, admit};
 use crate::forward::{self, Trust};
+use crate::info::{ConnectionInfo, connection_info};
 use crate::metrics::{HttpMetrics, Unrouted};
 use crate::record::Recorder;
 use crate::table::Table;
@@ -146,14 +145,14 @@ impl ProxyHttp for Proxy {
                 Ok(false)
             }
             Ok(routed) => {
-                let text = nobody(&routed);
+                let text = answer::nobody(&routed);
                 exchange.routed = Some(routed);
                 answer::respond(session, 503, &text).await?;
                 Ok(true)
             }
             Err(unrouted) => {
                 self.metrics.unrouted(unrouted);
-                let (status, text) = unrouted_answer(unrouted);
+                let (status, text) = answer::unrouted_answer(unrouted);
                 answer::respond(session, status, text).await?;
                 Ok(true)
             }
@@ -302,12 +301,12 @@ impl ProxyHttp for Proxy {
         error: &Error,
         exchange: &mut Exchange,
     ) -> FailToProxy {
-        let status = final_status(error, exchange);
+        let status = answer::final_status(error, exchange);
         if status != 0 && session.response_written().is_none() {
             // pingora does not use the connection again after a failed attempt;
             // the client is to know.
             session.set_keepalive(None);
-            let text = final_text(status, exchange);
+            let text = answer::final_text(status, exchange);
             // A client that is gone misses the answer.
             let _ = answer::respond(session, status, &text).await;
         }
@@ -367,62 +366,6 @@ fn is_grpc(request: &RequestHeader) -> bool {
             .headers
             .get(http::header::CONTENT_TYPE)
             .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
-}
-
-/// The status for the client; 0 when it is gone.
-fn final_status(error: &Error, exchange: &Exchange) -> u16 {
-    let last = exchange
-        .routed
-        .as_ref()
-        .and_then(|routed| routed.last_failure);
-    match (error.esource(), error.etype()) {
-        (ErrorSource::Downstream, ErrorType::ReadTimedout) => 408,
-        (
-            ErrorSource::Downstream,
-            ErrorType::WriteError
-            | ErrorType::WriteTimedout
-            | ErrorType::ReadError
-            | ErrorType::ConnectionClosed,
-        ) => 0,
-        (ErrorSource::Downstream, _) => 400,
-        (ErrorSource::Upstream, _) => last.map_or(502, Failure::status),
-        _ => 500,
-    }
-}
-
-fn final_text(status: u16, exchange: &Exchange) -> String {
-    let attempts = exchange.routed.as_ref().map_or(0, |routed| routed.attempts);
-    match status {
-        400 => "the request is malformed".to_owned(),
-        408 => "the request's body did not arrive in time".to_owned(),
-        502 => format!("no endpoint of the service gave an answer (tried {attempts})"),
-        504 => format!("no endpoint of the service answered in time (tried {attempts})"),
-        _ => format!("the proxy cannot serve the request now (tried {attempts})"),
-    }
-}
-
-/// What a client reads when the policy leaves nobody.
-fn nobody(routed: &Routed) -> String {
-    let service = routed.service_id();
-    match routed.table.published.plan.fallback(routed.route().service) {
-        Fallback::Closed => {
-            format!(
-                "no endpoint of service {service} may serve this client now: its policy fails closed"
-            )
-        }
-        Fallback::Static(_) => format!(
-            "no endpoint of service {service} may serve this client now: its policy has static answers for DNS only"
-        ),
-    }
-}
-
-fn unrouted_answer(unrouted: Unrouted) -> (u16, &'static str) {
-    match unrouted {
-        Unrouted::UnknownHost => (404, "no service answers for this host"),
-        Unrouted::UnknownPath => (404, "no service answers for this path"),
-        Unrouted::Method => (405, "no service answers for this method here"),
-        Unrouted::Misdirected => (421, "this connection was made for another host"),
-    }
 }
 
 fn text(value: &str) -> HeaderValue {

@@ -9,7 +9,7 @@ use std::fmt::Write;
 use expect_test::{Expect, expect};
 
 use super::*;
-use crate::downstream::Scheme;
+use crate::info::Scheme;
 
 const NAMES: [&str; 5] = [
     "x-forwarded-for",
