@@ -11,7 +11,10 @@
 //! 1/√v · √(Var[k/(k-1)·(1-e^-(k-1)g)]), g exponential: 5.6 % for v = 64 and k = 3, against 12.5 % for
 //! one probe.
 //!
-//! Structure: the sorted points of all pools in one vector; for each pool an index from the top bits
+//! Structure: one ring for each region, which its pools share. A pool of a part of the region's
+//! endpoints has a mask and steps over the others like over the dead; only a pool of less than one in
+//! [`SHARED_MIN`] of the points gets a ring of its own. The sorted points of all rings lie in one
+//! vector; for each ring there is an index from the top bits
 //! of a place to the first point there, about one entry for every two points, so that finding a
 //! successor is two loads and a short scan. A scan over dead points is bounded by one turn of the
 //! ring and takes on average one step for each living share (a pool with 1 of 1,000 alive: 1,000).
@@ -24,6 +27,12 @@ use crate::hash::{ClientKey, draw};
 pub const POINTS_PER_DEFAULT_WEIGHT: u32 = 64;
 /// Places at which a key looks for an endpoint.
 pub const PROBES: usize = 3;
+
+/// A pool shares its region's ring when at least one in this many points is its own, so that it steps
+/// over few others.
+const SHARED_MIN: usize = 4;
+/// The mask of a pool that has the whole ring.
+const NO_MASK: usize = usize::MAX;
 
 /// How many points a weight is worth: in proportion, at least one unless the weight is zero.
 pub(crate) const fn points_of(weight: u16) -> u32 {
@@ -41,18 +50,28 @@ pub(crate) struct Point {
     pub endpoint: u32,
 }
 
+/// Where a ring's points and index lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Ring {
+    /// `place >> shift` is a position in the index.
+    shift: u8,
+    points: u32,
+    first_point: usize,
+    first_bucket: usize,
+}
+
 /// The endpoints of a region that may serve under some requirement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pool {
     pub region: RegionIdx,
-    /// `place >> shift` is a position in the pool's index.
-    shift: u8,
     /// How many points the pool has: the sum over its endpoints.
     pub points: u32,
-    first_point: usize,
-    first_bucket: usize,
-    first_member: usize,
     pub members: u32,
+    first_member: usize,
+    ring: Ring,
+    /// Where the pool's mask begins, or [`NO_MASK`]; bit 0 is `base`.
+    mask: usize,
+    base: u32,
 }
 
 /// The points of all pools; see the module's comment.
@@ -61,6 +80,7 @@ pub(crate) struct Rings {
     points: Vec<Point>,
     buckets: Vec<u32>,
     members: Vec<u32>,
+    masks: Vec<u64>,
     /// For each endpoint, where its pools begin in `pools_of`; one more at the end.
     first_pool_of: Vec<u32>,
     pools_of: Vec<u32>,
@@ -95,12 +115,14 @@ impl Rings {
         key: ClientKey,
         alive: impl Fn(EndpointIdx) -> bool,
     ) -> Option<EndpointIdx> {
-        let points = &self.points[pool.first_point..pool.first_point + pool.points as usize];
+        let ring = &pool.ring;
+        let points = &self.points[ring.first_point..ring.first_point + ring.points as usize];
+        let alive = |endpoint: EndpointIdx| self.has(pool, endpoint) && alive(endpoint);
         let (a, b) = (draw(key.0, 0), draw(key.0, 1));
         let places: [u32; PROBES] = [a as u32, (a >> 32) as u32, b as u32];
         // All first loads before the first use: three cache misses side by side, not in a row.
         let starts = places
-            .map(|place| self.buckets[pool.first_bucket + (place >> pool.shift) as usize] as usize);
+            .map(|place| self.buckets[ring.first_bucket + (place >> ring.shift) as usize] as usize);
         let mut best: Option<(u32, EndpointIdx)> = None;
         for (place, start) in places.into_iter().zip(starts) {
             let nearest = best.map_or(u32::MAX, |(distance, _)| distance);
@@ -112,9 +134,20 @@ impl Rings {
         best.map(|(_, endpoint)| endpoint)
     }
 
+    /// Whether an endpoint of the pool's ring is in the pool.
+    #[inline]
+    fn has(&self, pool: &Pool, endpoint: EndpointIdx) -> bool {
+        if pool.mask == NO_MASK {
+            return true;
+        }
+        let bit = (endpoint.0 - pool.base) as usize;
+        self.masks[pool.mask + bit / 64] >> (bit % 64) & 1 == 1
+    }
+
     /// Memory held, in bytes.
     pub fn memory_bytes(&self) -> usize {
         self.points.capacity() * size_of::<Point>()
+            + self.masks.capacity() * size_of::<u64>()
             + size_of::<u32>()
                 * (self.buckets.capacity()
                     + self.members.capacity()
@@ -161,6 +194,12 @@ pub(crate) struct RingBuilder {
     region_points: Vec<Point>,
     scratch: Vec<Point>,
     counts: Vec<u32>,
+    /// The current region's ring, once a pool has needed it.
+    shared: Option<Ring>,
+    /// First and last endpoint of the current region.
+    span: (u32, u32),
+    /// Points of each endpoint of the topology, as far as its region was reached.
+    endpoint_points: Vec<u32>,
     /// Whether each endpoint of the topology is in the pool being built.
     chosen: Vec<bool>,
 }
@@ -182,6 +221,9 @@ impl RingBuilder {
             region_points: Vec::new(),
             scratch: Vec::new(),
             counts: Vec::new(),
+            shared: None,
+            span: (0, 0),
+            endpoint_points: vec![0; endpoints],
             chosen: vec![false; endpoints],
         }
     }
@@ -189,8 +231,14 @@ impl RingBuilder {
     /// Begins a region: its points are made and sorted once, each of its pools takes a part.
     pub fn region(&mut self, members: impl Iterator<Item = Member>) {
         self.scratch.clear();
+        self.shared = None;
+        self.span = (u32::MAX, 0);
         for member in members {
-            for number in 0..points_of(member.weight) {
+            let points = points_of(member.weight);
+            self.endpoint_points[member.endpoint.index()] = points;
+            self.span.0 = self.span.0.min(member.endpoint.0);
+            self.span.1 = self.span.1.max(member.endpoint.0);
+            for number in 0..points {
                 let place = (draw(member.seed, u64::from(number)) >> 32) as u32;
                 self.scratch.push(Point {
                     place,
@@ -239,43 +287,88 @@ impl RingBuilder {
 
     /// Adds a pool of the current region; `members` are endpoints of it in the topology's order.
     pub fn pool(&mut self, region: RegionIdx, members: &[u32]) {
-        let rings = &mut self.rings;
+        let own = |member: &u32| self.endpoint_points[*member as usize];
+        let points: u32 = members.iter().map(own).sum();
+        let all = self.region_points.len();
+        let (ring, mask) = if points as usize == all {
+            (self.shared_ring(), NO_MASK)
+        } else if points as usize * SHARED_MIN >= all {
+            (self.shared_ring(), self.push_mask(members))
+        } else {
+            (self.own_ring(members), NO_MASK)
+        };
+        self.pools.push(Pool {
+            region,
+            points,
+            members: members.len() as u32,
+            first_member: self.rings.members.len(),
+            ring,
+            mask,
+            base: self.span.0,
+        });
+        self.rings.members.extend_from_slice(members);
+    }
+
+    fn push_mask(&mut self, members: &[u32]) -> usize {
+        let (base, last) = self.span;
+        let mask = self.rings.masks.len();
+        self.rings
+            .masks
+            .resize(mask + (last - base) as usize / 64 + 1, 0);
+        for member in members {
+            let bit = (member - base) as usize;
+            self.rings.masks[mask + bit / 64] |= 1 << (bit % 64);
+        }
+        mask
+    }
+
+    fn shared_ring(&mut self) -> Ring {
+        if let Some(ring) = self.shared {
+            return ring;
+        }
+        let first_point = self.rings.points.len();
+        self.rings.points.extend_from_slice(&self.region_points);
+        let ring = self.index(first_point);
+        self.shared = Some(ring);
+        ring
+    }
+
+    fn own_ring(&mut self, members: &[u32]) -> Ring {
         for member in members {
             self.chosen[*member as usize] = true;
         }
-        let first_point = rings.points.len();
+        let first_point = self.rings.points.len();
         let chosen = &self.chosen;
-        rings.points.extend(
-            self.region_points
-                .iter()
-                .filter(|point| chosen[point.endpoint as usize]),
-        );
+        let own = self
+            .region_points
+            .iter()
+            .filter(|point| chosen[point.endpoint as usize]);
+        self.rings.points.extend(own);
         for member in members {
             self.chosen[*member as usize] = false;
         }
-        let points = &rings.points[first_point..];
+        self.index(first_point)
+    }
+
+    /// Indexes the points from `first_point` to the end as a ring.
+    fn index(&mut self, first_point: usize) -> Ring {
+        let points = &self.rings.points[first_point..];
         let shift = bucket_shift(points.len());
-        let first_bucket = rings.buckets.len();
+        let first_bucket = self.rings.buckets.len();
         let mut at = 0_u32;
         for bucket in 0..bucket_count(shift) {
-            while points
-                .get(at as usize)
-                .is_some_and(|p| ((p.place >> shift) as usize) < bucket)
-            {
+            let before = |point: &Point| ((point.place >> shift) as usize) < bucket;
+            while points.get(at as usize).is_some_and(before) {
                 at += 1;
             }
-            rings.buckets.push(at);
+            self.rings.buckets.push(at);
         }
-        self.pools.push(Pool {
-            region,
+        Ring {
             shift,
             points: points.len() as u32,
             first_point,
             first_bucket,
-            first_member: rings.members.len(),
-            members: members.len() as u32,
-        });
-        rings.members.extend_from_slice(members);
+        }
     }
 
     /// The pools in the order they were added, and their rings.

@@ -98,3 +98,37 @@ fn points_are_sorted_and_weigh() {
     assert_eq!(rings.pools_of(EndpointIdx(3)), [0]);
     assert_eq!(rings.pools_of(EndpointIdx(77)), [0_u32; 0]);
 }
+
+/// A pool of a part of its region, masked or with a ring of its own, is the ring of that part alone.
+#[test]
+fn pools_of_a_part_agree_with_a_scan() {
+    let mut builder = RingBuilder::new(20);
+    let member = |at: u32| Member {
+        endpoint: EndpointIdx(at),
+        seed: draw(at.into(), 99),
+        weight: 100,
+    };
+    builder.region((10..20).map(member));
+    let parts: [&[u32]; 4] = [
+        &[11, 12, 15, 19],
+        &[13],
+        &[10, 11, 12, 13, 14, 15, 16, 17, 18, 19],
+        &[17, 18],
+    ];
+    for part in parts {
+        builder.pool(RegionIdx(0), part);
+    }
+    let (pools, rings) = builder.finish();
+    let whole = Rings {
+        points: rings.points[..640].to_vec(),
+        ..Rings::default()
+    };
+    assert!(pools[0].mask != NO_MASK && pools[1].mask == NO_MASK && pools[2].ring == pools[0].ring);
+    for (pool, part) in pools.iter().zip(parts) {
+        assert_eq!(pool.points, 64 * part.len() as u32);
+        for key in (0..500).map(|key| ClientKey(draw(key, 8))) {
+            let alone = scan(&whole, key, |endpoint| part.contains(&endpoint.0));
+            assert_eq!(rings.find(pool, key, |_| true), alone);
+        }
+    }
+}
