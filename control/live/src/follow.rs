@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use meridian_score::Artifact;
-use meridian_store::{Revision, Store};
+use meridian_store::{Revision, Store, StoreError, WatchEvent};
 use meridian_train::{Registry, RegistryError};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -18,43 +18,26 @@ use crate::writer::{DirectoryInput, StoreInput};
 
 /// Pause between attempts to reach a store that is away.
 const RETRY: Duration = Duration::from_secs(1);
+/// How often the store is asked whether it answers.
+const HEALTH_PERIOD: Duration = Duration::from_secs(2);
+/// A store that takes longer is lost, for the status.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often the registry's pointer is looked at: a `stat` and, after a change, a read.
 const MODEL_PERIOD: Duration = Duration::from_millis(500);
 
-/// Passes every change of the store after `revision` to the writer.
+/// Passes every change of the store to the writer: those after `known`, or, when the store was away
+/// at start, all there is once it answers.
 pub(crate) async fn store(
     store: Arc<dyn Store>,
-    mut revision: Revision,
+    known: Option<Revision>,
     writer: mpsc::Sender<StoreInput>,
     shutdown: CancellationToken,
 ) {
     let follow = async {
-        loop {
-            let lost = match store.watch(PREFIX.as_bytes(), revision).await {
-                Ok(mut watch) => {
-                    if writer.send(StoreInput::Following).await.is_err() {
-                        return;
-                    }
-                    loop {
-                        match watch.next().await {
-                            Ok(event) => {
-                                revision = event.revision();
-                                if writer.send(StoreInput::Event(event)).await.is_err() {
-                                    return;
-                                }
-                            }
-                            Err(error) => break error,
-                        }
-                    }
-                }
-                Err(error) => error,
-            };
-            if writer
-                .send(StoreInput::Lost(lost.to_string()))
-                .await
-                .is_err()
-            {
-                return;
+        let mut revision = known;
+        while !writer.is_closed() {
+            if let Err(error) = follow_once(&*store, &mut revision, &writer).await {
+                tracing::warn!(%error, "the store's watch ended; trying again");
             }
             tokio::time::sleep(RETRY).await;
         }
@@ -62,6 +45,67 @@ pub(crate) async fn store(
     tokio::select! {
         () = shutdown.cancelled() => {}
         () = follow => {}
+    }
+}
+
+/// Follows until the watch ends; `revision` is how far the writer knows.
+async fn follow_once(
+    store: &dyn Store,
+    revision: &mut Option<Revision>,
+    writer: &mpsc::Sender<StoreInput>,
+) -> Result<(), StoreError> {
+    let after = match *revision {
+        Some(revision) => revision,
+        None => {
+            let snapshot = store.snapshot(PREFIX.as_bytes()).await?;
+            let at = snapshot.revision;
+            if writer
+                .send(StoreInput::Event(WatchEvent::Resync(snapshot)))
+                .await
+                .is_err()
+            {
+                return Ok(());
+            }
+            *revision = Some(at);
+            at
+        }
+    };
+    let mut watch = store.watch(PREFIX.as_bytes(), after).await?;
+    loop {
+        let event = watch.next().await?;
+        *revision = Some(event.revision());
+        if writer.send(StoreInput::Event(event)).await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+/// Asks the store for a key now and then, and tells the writer when it stops or begins to answer.
+/// A watch alone would not show it: it waits for a lost store without a word.
+pub(crate) async fn store_health(
+    store: Arc<dyn Store>,
+    mut lost: Option<String>,
+    writer: mpsc::Sender<StoreInput>,
+    shutdown: CancellationToken,
+) {
+    loop {
+        let answer = tokio::time::timeout(HEALTH_TIMEOUT, store.get(PREFIX.as_bytes())).await;
+        let now = match answer {
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some(format!("no answer within {HEALTH_TIMEOUT:?}")),
+        };
+        if now.is_some() != lost.is_some() {
+            let says = now.clone().map_or(StoreInput::Following, StoreInput::Lost);
+            if writer.send(says).await.is_err() {
+                return;
+            }
+            lost = now;
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(HEALTH_PERIOD) => {}
+        }
     }
 }
 
@@ -75,6 +119,15 @@ pub(crate) async fn take_over(store: &dyn Store, sources: &Sources) -> Result<()
         catalog::write_sources(store, &current, sources, Some(digest.as_bytes())).await?;
     }
     Ok(())
+}
+
+/// Whether the directory's content at start is in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TakeOver {
+    /// It is.
+    Done,
+    /// The store was away: it still has to be put there.
+    Due,
 }
 
 /// The task that takes edits of the deployment directory over.
@@ -104,13 +157,16 @@ impl Directory {
         })
     }
 
-    /// Works until `shutdown`.
-    pub async fn run(mut self, shutdown: CancellationToken) {
+    /// Works until `shutdown`. `first` says whether the content at start still has to be taken over.
+    pub async fn run(mut self, first: TakeOver, shutdown: CancellationToken) {
+        let mut pending = first == TakeOver::Due;
         loop {
             let changed = tokio::select! {
+                () = std::future::ready(()), if pending => Some(()),
                 () = shutdown.cancelled() => return,
                 changed = self.watch.settled() => changed,
             };
+            pending = false;
             if changed.is_none() {
                 tracing::error!(folder = %self.folder.display(), "the file watch ended; edits are no longer seen");
                 return;

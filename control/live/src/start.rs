@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 use crate::build::{BuildError, GeoSources, Job, Reusable};
 use crate::catalog::{Catalog, WriteError};
 use crate::directory::DirectoryError;
-use crate::follow::{self, ModelFeed};
+use crate::follow::{self, ModelFeed, TakeOver};
 use crate::handle::{EVENTS_MAX, LiveHandle, REPORTS_MAX};
 use crate::lastgood::LastGood;
 use crate::metrics::LiveMetrics;
@@ -135,12 +135,21 @@ pub async fn start(
         metrics,
         shutdown.clone(),
     )?;
-    if let Some(cause) = first.lost {
-        let _writer_listens = to_store.try_send(StoreInput::Lost(cause));
-    }
+    let known = first.lost.is_none().then_some(first.catalog.revision);
+    let take_over = if first.lost.is_some() {
+        TakeOver::Due
+    } else {
+        TakeOver::Done
+    };
     tasks.spawn(follow::store(
         Arc::clone(&store),
-        first.catalog.revision,
+        known,
+        to_store.clone(),
+        shutdown.clone(),
+    ));
+    tasks.spawn(follow::store_health(
+        Arc::clone(&store),
+        first.lost.clone(),
         to_store,
         shutdown.clone(),
     ));
@@ -151,7 +160,7 @@ pub async fn start(
             Arc::clone(&store),
             directory_says,
         )?;
-        tasks.spawn(task.run(shutdown.clone()));
+        tasks.spawn(task.run(take_over, shutdown.clone()));
     }
     let model_changes = models.subscribe();
     tasks.spawn(models.run(shutdown.clone()));
@@ -192,6 +201,9 @@ pub async fn start(
         model: inputs.models.borrow().clone(),
         reusable: built.reusable,
         sources_status: first.status,
+        store_health: first
+            .lost
+            .map_or(StoreHealth::Following, |cause| StoreHealth::Lost { cause }),
         took: built.took,
     };
     tasks.spawn(

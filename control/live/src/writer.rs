@@ -129,7 +129,7 @@ impl Writer {
             due: None,
             running: String::new(),
             sources_status: first.sources_status,
-            store_health: StoreHealth::Following,
+            store_health: first.store_health,
             compile_ms: first.took.as_secs_f64() * 1e3,
             compiled_at: now,
             load_taken: now,
@@ -195,7 +195,8 @@ impl Writer {
                 self.catalog.apply(event);
                 let topology = Arc::clone(&self.out.plan.load().world.topology);
                 let sources = self.catalog.sources();
-                if *self.sources != sources {
+                // A store without a topology is one that nobody filled yet: what serves stays.
+                if !sources.topology.is_empty() && *self.sources != sources {
                     self.sources = Arc::new(sources);
                     self.due = Some("sources changed".into());
                 }
@@ -447,6 +448,7 @@ pub(crate) struct FirstPlan {
     pub model: Option<Arc<Artifact>>,
     pub reusable: Reusable,
     pub sources_status: SourcesStatus,
+    pub store_health: StoreHealth,
     pub took: Duration,
 }
 

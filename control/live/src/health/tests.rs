@@ -1,7 +1,7 @@
 use super::*;
 
 fn id() -> EndpointId {
-    EndpointId::new("web-1")
+    "web-1".parse().unwrap()
 }
 
 #[derive(Clone, Copy)]
