@@ -3,6 +3,7 @@
 //! Runs on a blocking thread. It reads only what it was given, so the writer goes on
 //! flipping health bits meanwhile.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,8 +22,15 @@ pub use meridian_geo::Sources as GeoSources;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Reusable {
     meaning: Option<(Arc<Sources>, Meaning)>,
-    classes: Option<(Vec<ClientGroup>, Arc<ClassTable>)>,
+    classes: Option<(ClassKey, Arc<ClassTable>)>,
     scores: Option<(ScoreKey, Arc<ScoreTable>)>,
+}
+
+/// What a class table depends on, beside the files that stay the same while the process runs.
+#[derive(Debug, Clone, PartialEq)]
+struct ClassKey {
+    groups: Vec<ClientGroup>,
+    asns: BTreeSet<u32>,
 }
 
 /// What a score table depends on.
@@ -82,10 +90,10 @@ impl Job {
     /// Does the work.
     pub fn run(mut self) -> Result<Built, BuildError> {
         let started = Instant::now();
-        let Meaning { topology, policies } = self.meaning()?;
-        let classes = self.classes(&topology)?;
-        let scores = self.scores(&topology, &classes);
-        let mut world = World::new(topology, policies, classes);
+        let meaning = self.meaning()?;
+        let classes = self.classes(&meaning)?;
+        let scores = self.scores(&meaning.topology, &classes);
+        let mut world = World::new(meaning.topology, meaning.policies, classes);
         world.health = self.health;
         world.load = self.load;
         world.admin = self.admin;
@@ -114,14 +122,23 @@ impl Job {
         Ok(meaning)
     }
 
-    fn classes(&mut self, topology: &Topology) -> Result<Arc<ClassTable>, BuildError> {
-        if let Some((groups, classes)) = &self.reusable.classes
-            && *groups == topology.client_groups
+    /// The class table; autonomous systems get classes of their own when a policy names them.
+    fn classes(&mut self, meaning: &Meaning) -> Result<Arc<ClassTable>, BuildError> {
+        let key = ClassKey {
+            groups: meaning.topology.client_groups.clone(),
+            asns: meaning.policies.asns(),
+        };
+        if let Some((known, classes)) = &self.reusable.classes
+            && *known == key
         {
             return Ok(Arc::clone(classes));
         }
-        let classes = Arc::new(meridian_geo::build(topology, &self.geo)?);
-        self.reusable.classes = Some((topology.client_groups.clone(), Arc::clone(&classes)));
+        let geo = GeoSources {
+            asns: key.asns.clone(),
+            ..GeoSources::clone(&self.geo)
+        };
+        let classes = Arc::new(meridian_geo::build(&meaning.topology, &geo)?);
+        self.reusable.classes = Some((key, Arc::clone(&classes)));
         Ok(classes)
     }
 

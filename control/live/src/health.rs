@@ -137,7 +137,7 @@ impl Ledger {
         due.iter()
             .filter_map(|endpoint| {
                 self.change(endpoint, "ejection over", now, |health| {
-                    health.ejected_until = None
+                    health.ejected_until = None;
                 })
             })
             .collect()

@@ -29,7 +29,7 @@ use crate::state::State;
 use crate::status::SourcesStatus;
 use crate::status::StoreHealth;
 use crate::summary::{self, Facts};
-use crate::writer::{Constants, FirstPlan, Inputs, Outputs, StoreInput, Writer, minute_of_day};
+use crate::writer::{Constants, FirstPlan, Inputs, Outputs, Writer, minute_of_day};
 
 /// Transitions, store events and rejections that may wait for the writer.
 const QUEUE_MAX: usize = 256;

@@ -52,7 +52,7 @@ impl<T: Send + Sync + 'static> View<T> {
                 match tokio::task::spawn_blocking(move || derive(published)).await {
                     Ok(table) => current.store(Arc::new(table)),
                     Err(error) => {
-                        tracing::error!(%error, "a view could not be derived; the last one keeps serving")
+                        tracing::error!(%error, "a view could not be derived; the last one keeps serving");
                     }
                 }
             }
