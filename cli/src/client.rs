@@ -1,6 +1,6 @@
 //! The command line's end of the admin API, over the Unix socket or TCP.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
@@ -23,15 +23,21 @@ pub struct NodeArgs {
         long,
         short = 'C',
         env = "MERIDIAN_DIR",
+        hide_env_values = true,
         default_value = ".",
         global = true
     )]
     pub dir: PathBuf,
     /// Admin API instead of the socket, as HOST:PORT.
-    #[arg(long, env = "MERIDIAN_ADMIN", global = true)]
+    #[arg(long, env = "MERIDIAN_ADMIN", hide_env_values = true, global = true)]
     pub admin: Option<String>,
     /// File with the bearer token, for changes over TCP.
-    #[arg(long, env = "MERIDIAN_TOKEN_FILE", global = true)]
+    #[arg(
+        long,
+        env = "MERIDIAN_TOKEN_FILE",
+        hide_env_values = true,
+        global = true
+    )]
     pub token_file: Option<PathBuf>,
 }
 
@@ -54,30 +60,28 @@ enum Address {
 }
 
 impl Admin {
-    /// The node that `args` names: `--admin`, else the socket of `--dir`, else the default TCP address.
+    /// The node that `args` names: `--admin`, else the socket of `--dir`, else its TCP address.
     pub fn find(args: &NodeArgs) -> Result<Self, Failure> {
-        let token = match &args.token_file {
-            Some(path) => Some(Token::load(path).map_err(|error| Failure::at(path, error))?),
-            None => None,
-        };
+        let named = args.token_file.as_deref().map(token).transpose()?;
         if let Some(address) = &args.admin {
             return Ok(Self {
                 address: Address::Tcp(address.clone()),
-                token,
+                token: named,
             });
         }
-        let deployment = crate::config::Deployment::read(&args.dir)?;
-        let admin = deployment.node.admin;
-        match admin.socket.filter(|path| path.exists()) {
-            Some(path) => Ok(Self {
+        let admin = crate::config::Deployment::read(&args.dir)?.node.admin;
+        if let Some(path) = admin.socket.filter(|path| path.exists()) {
+            return Ok(Self {
                 address: Address::Unix(path),
-                token,
-            }),
-            None => Ok(Self {
-                address: Address::Tcp(admin.listen.to_string()),
-                token,
-            }),
+                token: named,
+            });
         }
+        // Reading needs no token: a file that another user keeps to itself is no failure here.
+        let own = admin.token_file.and_then(|path| Token::load(&path).ok());
+        Ok(Self {
+            address: Address::Tcp(admin.listen.to_string()),
+            token: named.or(own),
+        })
     }
 
     /// Reads `path`.
@@ -165,6 +169,10 @@ impl Admin {
             "no node answers at {place}: {error}; start one with `meridian serve`, or name it by --dir or --admin"
         ))
     }
+}
+
+fn token(path: &Path) -> Result<Token, Failure> {
+    Token::load(path).map_err(|error| Failure::at(path, error))
 }
 
 /// The API's own sentence when it gave one.

@@ -6,11 +6,12 @@ mod etcd;
 mod origins;
 mod world;
 
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
 use crate::failure::Failure;
 use crate::output;
-use crate::serve::wait_for_signal;
+use crate::signals::Signals;
 use world::{DemoWorld, Ports, StoreKind};
 
 #[derive(Debug, clap::Args)]
@@ -26,6 +27,7 @@ pub struct DemoArgs {
 
 /// Runs until Ctrl-C, or the check.
 pub async fn run(args: &DemoArgs) -> Result<(), Failure> {
+    let mut signals = Signals::listen()?;
     let folder = Folder::make()?;
     let ports = if args.check {
         Ports::Free
@@ -33,18 +35,24 @@ pub async fn run(args: &DemoArgs) -> Result<(), Failure> {
         Ports::Default
     };
     meridian_telemetry::logging::init(&log_config(args.check))?;
-    let mut world = DemoWorld::start(&folder.0, args.store, ports).await?;
+    let mut world = tokio::select! {
+        started = DemoWorld::start(&folder.0, args.store, ports) => started?,
+        () = signals.next() => return Err(Failure::other("stopped while starting")),
+    };
     output::line(format_args!("model {}", world.model));
     for (room, address) in &world.node.listeners {
         output::line(format_args!("{room:<7} {address}"));
     }
     let result = if args.check {
-        check::run(&mut world)
-            .await
-            .map(|held| output::line(format_args!("{held} claims held")))
+        tokio::select! {
+            checked = check::run(&mut world) => {
+                checked.map(|held| output::line(format_args!("{held} claims held")))
+            }
+            () = signals.next() => Err(Failure::other("stopped before the check was done")),
+        }
     } else {
         instructions(&folder.0);
-        wait_for_signal().await;
+        signals.next().await;
         Ok(())
     };
     world.stop().await;
@@ -73,14 +81,28 @@ fn log_config(check: bool) -> meridian_telemetry::logging::LogConfig {
     }
 }
 
+/// Names that are tried for the folder.
+const NAMES_MAX: u32 = 100;
+
 /// The demo's deployment directory; removed at the end.
 struct Folder(PathBuf);
 
 impl Folder {
+    /// A new folder that only this user can enter: it holds the token that changes the node.
     fn make() -> Result<Self, Failure> {
-        let path = std::env::temp_dir().join(format!("meridian-demo-{}", std::process::id()));
-        std::fs::create_dir_all(&path).map_err(|error| Failure::at(&path, error))?;
-        Ok(Self(path))
+        for attempt in 0..NAMES_MAX {
+            let name = format!("meridian-demo-{}-{attempt}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            match std::fs::DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => return Ok(Self(path)),
+                // Of a demo with our number that was killed.
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(Failure::at(&path, error)),
+            }
+        }
+        Err(Failure::other(
+            "no name is left for the demo's folder; remove the old ones",
+        ))
     }
 }
 

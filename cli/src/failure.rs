@@ -1,7 +1,14 @@
 //! Why a command failed, in the words a user needs; the exit code is always 1.
 
 use std::fmt;
+use std::io::IsTerminal;
 use std::path::Path;
+
+use meridian_live::{BuildError, LiveError};
+use meridian_topology::Problems;
+use miette::{GraphicalReportHandler, GraphicalTheme};
+
+use crate::config::ConfigError;
 
 /// A failure with everything that was known about it.
 #[derive(Debug)]
@@ -19,10 +26,49 @@ impl Failure {
         Self(lines.join("\n").into())
     }
 
+    /// The problems of YAML texts, if those are what went wrong.
+    pub fn problems(&self) -> Option<&Problems> {
+        if let Some(problems) = self.0.downcast_ref() {
+            return Some(problems);
+        }
+        if let Some(ConfigError::Invalid(problems)) = self.0.downcast_ref() {
+            return Some(problems);
+        }
+        match self.0.downcast_ref() {
+            Some(LiveError::Build(BuildError::Sources(problems))) => Some(problems),
+            _ => None,
+        }
+    }
+
+    /// What is printed on standard error: with frames and colours for a terminal, plain otherwise.
+    pub fn report(&self) -> String {
+        match self.problems() {
+            Some(problems) if std::io::stderr().is_terminal() => framed(problems),
+            // A problem begins with `error[code]` by itself.
+            Some(problems) => problems.to_string(),
+            None => format!("error: {self}"),
+        }
+    }
+
     /// An error of the operating system at `path`.
     pub fn at(path: &Path, error: std::io::Error) -> Self {
         Self(format!("{}: {error}", path.display()).into())
     }
+}
+
+/// Each problem as a report with its lines of the file. `NO_COLOR` is respected.
+fn framed(problems: &Problems) -> String {
+    let handler = GraphicalReportHandler::new_themed(GraphicalTheme::default());
+    let mut text = String::new();
+    for problem in problems.list() {
+        if handler.render_report(&mut text, problem).is_err() {
+            return problems.to_string();
+        }
+    }
+    if problems.unlisted() > 0 {
+        text += &format!("and {} more problems", problems.unlisted());
+    }
+    text
 }
 
 impl fmt::Display for Failure {

@@ -7,6 +7,9 @@ mod demo;
 mod failure;
 mod output;
 mod serve;
+mod signals;
+#[cfg(test)]
+mod tests;
 
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -23,7 +26,8 @@ use crate::failure::Failure;
     name = "meridian",
     version,
     disable_help_subcommand = true,
-    max_term_width = 100
+    max_term_width = 100,
+    after_help = "Example:\n  meridian demo --check\n\nExit codes: 0 fine, 1 a problem found or failed, 2 usage."
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -40,8 +44,7 @@ enum Command {
     /// Write a first deployment directory with commented YAML.
     Init(init::InitArgs),
     /// Check a deployment directory without running it.
-    #[command(after_help = "Example:\n  meridian check --dir config/examples/demo")]
-    Check,
+    Check(check::CheckArgs),
     /// Put a deployment directory's topology and policies into a running node's store.
     Apply(apply::ApplyArgs),
     /// Show facts of a running node.
@@ -87,7 +90,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Serve => serve::run(&node.dir).await,
         Command::Init(args) => init::run(&args),
-        Command::Check => check::run(&node.dir),
+        Command::Check(args) => check::run(&node.dir, &args),
         Command::Apply(args) => apply::run(node, &args).await,
         Command::Get(args) => get::run(node, &args).await,
         Command::Explain(args) => explain::run(node, &args).await,
@@ -103,7 +106,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
 
 fn failed(failure: &Failure) -> ExitCode {
     use std::io::Write;
-    let _terminal_gone = writeln!(std::io::stderr().lock(), "error: {failure}");
+    let _terminal_gone = writeln!(std::io::stderr().lock(), "{}", failure.report().trim_end());
     ExitCode::from(1)
 }
 

@@ -24,6 +24,11 @@ pub fn line(text: impl Display) {
     let _reader_gone = writeln!(std::io::stdout().lock(), "{text}");
 }
 
+/// Says on standard error what a user must know before using the result.
+pub fn warn(text: impl Display) {
+    let _reader_gone = writeln!(std::io::stderr().lock(), "warning: {text}");
+}
+
 /// Prints `facts` as JSON.
 pub fn json(facts: &impl Serialize) -> Result<(), Failure> {
     line(serde_json::to_string_pretty(facts)?);

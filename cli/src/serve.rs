@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::{Deployment, NodeConfig, Role};
 use crate::failure::Failure;
+use crate::signals::Signals;
 
 /// After the servers' own drain deadlines, what still runs is left behind.
 const STOP_PATIENCE: Duration = Duration::from_secs(35);
@@ -168,38 +169,27 @@ impl Node {
 
 /// Serves the deployment in `folder` until SIGINT or SIGTERM.
 pub async fn run(folder: &Path) -> Result<(), Failure> {
+    // From here on a signal is an order to stop, not the end of the process.
+    let mut signals = Signals::listen()?;
     let deployment = Deployment::read(folder)?;
     meridian_telemetry::logging::init(&deployment.node.telemetry.log)?;
-    let node = Node::start(&deployment).await?;
+    let node = tokio::select! {
+        started = Node::start(&deployment) => started?,
+        () = signals.next() => return Ok(()),
+    };
     for (room, address) in &node.listeners {
         tracing::info!(room, %address, "listening");
     }
     // Absent systemd the notification has no socket to go to: nothing to do then.
     let _no_systemd = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    wait_for_signal().await;
+    signals.next().await;
     let _no_systemd = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     tracing::info!("stopping; a second signal stops at once");
     tokio::select! {
         () = node.stop() => {}
-        () = wait_for_signal() => {}
+        () = signals.next() => {}
     }
     Ok(())
-}
-
-/// SIGINT or SIGTERM.
-pub async fn wait_for_signal() {
-    let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminate => {}
-    }
 }
 
 /// A room that ends by itself is a fault; the others keep serving.

@@ -1,27 +1,147 @@
-//! `meridian check`: everything a running node would refuse, before it runs.
+//! `meridian check`: everything a running node would refuse, before it runs, and what it would doubt.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 
-use meridian_live::read_directory;
+use meridian_live::{Meaning, read_directory};
+use meridian_topology::Problems;
+use serde::Serialize;
 
-use crate::config::Deployment;
+use crate::config::{Deployment, NodeConfig};
 use crate::failure::Failure;
-use crate::output;
+use crate::output::{self, Format};
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  meridian check --dir config/examples/demo\n  meridian check --dir config/examples/multi-region --effects\n\nWarnings do not fail the check."
+)]
+pub struct CheckArgs {
+    /// Also say what each key of `multi_region_config` does here.
+    #[arg(long, short = 'v')]
+    effects: bool,
+    /// How the findings are printed.
+    #[arg(long, short, default_value = "table")]
+    output: Format,
+}
+
+/// What `-o json` prints: a stable schema.
+#[derive(Debug, Default, Serialize)]
+struct Findings {
+    /// True when a node would serve this directory.
+    fine: bool,
+    regions: usize,
+    endpoints: usize,
+    services: usize,
+    policies: usize,
+    problems: Vec<Place>,
+    warnings: Vec<meridian_topology::Lint>,
+    effects: Vec<meridian_topology::Effect>,
+}
+
+/// A problem and where it is.
+#[derive(Debug, Serialize)]
+struct Place {
+    file: String,
+    line: u32,
+    column: u32,
+    path: String,
+    code: &'static str,
+    message: String,
+    help: Option<String>,
+}
 
 /// Reads the whole deployment and says what it holds.
-pub fn run(folder: &Path) -> Result<(), Failure> {
+pub fn run(folder: &Path, args: &CheckArgs) -> Result<(), Failure> {
+    let (deployment, meaning) = match read(folder) {
+        Ok(read) => read,
+        Err(failure) => {
+            if let (Format::Json, Some(problems)) = (args.output, failure.problems()) {
+                output::json(&Findings {
+                    problems: places(problems),
+                    ..Findings::default()
+                })?;
+            }
+            return Err(failure);
+        }
+    };
+    check_node(&deployment.node)?;
+    let topology = &meaning.topology;
+    let effects = topology.multi_region.as_ref();
+    let findings = Findings {
+        fine: true,
+        regions: topology.regions.len(),
+        endpoints: topology.endpoints.len(),
+        services: topology.services.len(),
+        policies: meaning.policies.policies().len(),
+        problems: Vec::new(),
+        warnings: topology.lints(),
+        effects: effects.map_or_else(Vec::new, |block| block.effects(topology)),
+    };
+    match args.output {
+        Format::Json => output::json(&findings)?,
+        Format::Table => print(folder, &findings, args.effects),
+    }
+    Ok(())
+}
+
+fn read(folder: &Path) -> Result<(Deployment, Meaning), Failure> {
     let deployment = Deployment::read(folder)?;
     let meaning = read_directory(folder)?
         .read(deployment.intent.as_deref())
         .map_err(Failure::other)?;
-    let topology = &meaning.topology;
-    output::line(format_args!(
-        "{}: {} regions, {} endpoints, {} services, {} policies: fine",
-        folder.display(),
-        topology.regions.len(),
-        topology.endpoints.len(),
-        topology.services.len(),
-        meaning.policies.policies().len(),
-    ));
+    Ok((deployment, meaning))
+}
+
+/// What the rooms would refuse at start; whether ports are free is for the start itself.
+fn check_node(node: &NodeConfig) -> Result<(), Failure> {
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    node.dns.validate(cores)?;
+    node.http.clone().validate().map_err(Failure::all)?;
+    for path in [&node.geo.mmdb_city, &node.geo.mmdb_asn]
+        .into_iter()
+        .flatten()
+    {
+        std::fs::File::open(path).map_err(|error| Failure::at(path, error))?;
+    }
     Ok(())
+}
+
+fn print(folder: &Path, findings: &Findings, effects: bool) {
+    for warning in &findings.warnings {
+        output::line(warning);
+    }
+    if effects {
+        let rows: Vec<[String; 3]> = findings
+            .effects
+            .iter()
+            .map(|it| [it.key.clone(), it.value.clone(), it.effect.clone()])
+            .collect();
+        output::table(["multi_region_config", "value", "effect"], &rows);
+    }
+    let warnings = match findings.warnings.len() {
+        0 => String::new(),
+        1 => ", 1 warning".into(),
+        count => format!(", {count} warnings"),
+    };
+    output::line(format_args!(
+        "{}: {} regions, {} endpoints, {} services, {} policies: fine{warnings}",
+        folder.display(),
+        findings.regions,
+        findings.endpoints,
+        findings.services,
+        findings.policies,
+    ));
+}
+
+fn places(problems: &Problems) -> Vec<Place> {
+    let placed = problems.list().iter().map(|problem| Place {
+        file: problem.file().to_owned(),
+        line: problem.line(),
+        column: problem.column(),
+        path: problem.path.clone(),
+        code: problem.code.0,
+        message: problem.message.clone(),
+        help: problem.help.clone(),
+    });
+    placed.collect()
 }

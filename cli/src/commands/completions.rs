@@ -5,6 +5,7 @@ use clap_complete::Shell;
 
 use crate::Cli;
 use crate::failure::Failure;
+use crate::output;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  meridian completions bash > /etc/bash_completion.d/meridian")]
@@ -15,11 +16,9 @@ pub struct CompletionsArgs {
 
 /// Prints the script.
 pub fn run(args: &CompletionsArgs) -> Result<(), Failure> {
-    clap_complete::generate(
-        args.shell,
-        &mut Cli::command(),
-        "meridian",
-        &mut std::io::stdout().lock(),
-    );
+    // Written to memory first: a reader that closes its end early is no failure.
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "meridian", &mut script);
+    output::line(String::from_utf8_lossy(&script).trim_end());
     Ok(())
 }

@@ -14,6 +14,9 @@ use crate::failure::Failure;
 use crate::output::{self, Format};
 
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  meridian dns query shop.demo.test --client 81.2.69.160 --dir config/examples/demo"
+)]
 pub struct DnsArgs {
     #[command(subcommand)]
     command: DnsCommand,

@@ -1,6 +1,7 @@
 //! `meridian drain` and `undrain`.
 
 use hyper::Method;
+use meridian_topology::EndpointId;
 
 use crate::client::{Admin, NodeArgs};
 use crate::failure::Failure;
@@ -27,8 +28,8 @@ impl Kind {
 pub struct DrainArgs {
     /// `region` or `endpoint`.
     kind: Kind,
-    /// Its id.
-    id: String,
+    /// Its id; those of regions and endpoints are written alike.
+    id: EndpointId,
     /// Why, for those who see it later.
     #[arg(long, default_value = "")]
     reason: String,
@@ -42,8 +43,8 @@ pub struct DrainArgs {
 pub struct UndrainArgs {
     /// `region` or `endpoint`.
     kind: Kind,
-    /// Its id.
-    id: String,
+    /// Its id; those of regions and endpoints are written alike.
+    id: EndpointId,
 }
 
 /// Begins a drain.
@@ -73,6 +74,6 @@ pub async fn undo(node: &NodeArgs, args: &UndrainArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn path(kind: Kind, id: &str) -> String {
+fn path(kind: Kind, id: &EndpointId) -> String {
     format!("/v1/drains/{}/{id}", kind.word())
 }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use meridian_engine::explain::ExplainedFallback;
 use meridian_engine::{Explanation, Surface};
+use meridian_topology::ServiceId;
 
 use crate::client::{Admin, NodeArgs};
 use crate::failure::Failure;
@@ -45,7 +46,7 @@ impl At {
 pub struct ExplainArgs {
     /// The service asked for.
     #[arg(long)]
-    service: String,
+    service: ServiceId,
     /// The client's address.
     #[arg(long)]
     client: IpAddr,

@@ -1,9 +1,11 @@
 //! `meridian models`: train, judge, promote, roll back. A running node follows the registry's
 //! pointer by itself; nothing here restarts anything.
 
+mod report;
+
 use std::path::{Path, PathBuf};
 
-use meridian_score::Kind;
+use meridian_score::{Artifact, Kind};
 use meridian_train::train::DEFAULT_SEED;
 use meridian_train::{Registry, Source, TrainOptions, Trained, evaluate, model_card, train};
 
@@ -16,6 +18,7 @@ use crate::output::{self, Format};
 const DATA_DEFAULT: &str = "../shared/data";
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  meridian models train --promote --dir /etc/meridian")]
 pub struct ModelsArgs {
     #[command(subcommand)]
     command: ModelsCommand,
@@ -30,18 +33,23 @@ enum ModelsCommand {
     #[command(after_help = "Example:\n  meridian models evaluate --observations rtt.csv -o json")]
     Evaluate(EvaluateArgs),
     /// Every model of the registry.
+    #[command(after_help = "Example:\n  meridian models list -o json")]
     List(ListArgs),
+    /// A model's card: what it is, what it was trained on, how it routes.
+    #[command(after_help = "Example:\n  meridian models report latency-1a2b3c4d")]
+    Report(report::ReportArgs),
     /// Let a model score regions from now on.
     #[command(after_help = "Example:\n  meridian models promote latency-1a2b3c4d")]
     Promote(PromoteArgs),
     /// Go back to the model that was promoted before.
+    #[command(after_help = "Example:\n  meridian models rollback --dir /etc/meridian")]
     Rollback,
 }
 
 #[derive(Debug, clap::Args)]
 struct TrainArgs {
     /// Folder of the public data sets, or a file of observations.
-    #[arg(long, env = "MERIDIAN_DATA")]
+    #[arg(long, env = "MERIDIAN_DATA", hide_env_values = true)]
     data: Option<PathBuf>,
     /// `ridge` or `haversine` (the baseline).
     #[arg(long, default_value = "ridge")]
@@ -105,6 +113,7 @@ pub fn run(node: &NodeArgs, args: &ModelsArgs) -> Result<(), Failure> {
         ModelsCommand::Train(args) => run_train(&registry, args),
         ModelsCommand::Evaluate(args) => run_evaluate(&registry, args),
         ModelsCommand::List(args) => list(&registry, args.output),
+        ModelsCommand::Report(args) => report::run(&registry, args),
         ModelsCommand::Promote(args) => {
             output::line(format_args!(
                 "{} scores regions from now on",
@@ -124,6 +133,9 @@ fn run_train(registry: &Registry, args: &TrainArgs) -> Result<(), Failure> {
     options.kind = args.kind.into();
     options.name.clone_from(&args.name);
     let trained = train(&options)?;
+    for warning in &trained.report.warnings {
+        output::warn(warning);
+    }
     let id = registry.add(&trained.artifact)?;
     if args.promote {
         registry.promote(&id)?;
@@ -138,45 +150,31 @@ fn run_train(registry: &Registry, args: &TrainArgs) -> Result<(), Failure> {
 }
 
 fn run_evaluate(registry: &Registry, args: &EvaluateArgs) -> Result<(), Failure> {
-    let artifact = match &args.model {
-        Some(id) => registry.get(id)?,
-        None => registry
-            .current()?
-            .ok_or_else(|| Failure::other("no model is promoted; name one with --model"))?,
-    };
+    let artifact = named_or_promoted(registry, args.model.as_deref())?;
     let regions = meridian_train::data::Regions::clouds();
     let observations = meridian_train::data::read_observations(&args.observations, &regions)?;
-    let report = evaluate(&artifact, &observations)?;
+    let judged = evaluate(&artifact, &observations)?;
     if args.output == Format::Json {
-        return output::json(&report);
+        return output::json(&judged);
     }
-    let row = |who: &str, figures: &meridian_score::Metrics| {
-        let number = |value: f64| format!("{value:.2}");
-        let share = format!("{:.0} %", figures.optimal_share * 100.0);
-        [
-            who.into(),
-            number(figures.mae_ms),
-            number(figures.regret_ms),
-            number(figures.regret_p95_ms),
-            share,
-        ]
-    };
     let mut rows = vec![
-        row(&report.model, &report.metrics),
-        row("nearest by distance", &report.baselines.geo),
+        report::row(&judged.model, &judged.metrics),
+        report::row("nearest by distance", &judged.baselines.geo),
     ];
-    rows.extend(
-        report
-            .baselines
-            .last_value
-            .as_ref()
-            .map(|figures| row("last value", figures)),
-    );
-    output::table(
-        ["model", "mae ms", "regret ms", "regret p95", "optimal"],
-        &rows,
-    );
+    let last_value = judged.baselines.last_value.as_ref();
+    rows.extend(last_value.map(|figures| report::row("last value", figures)));
+    output::table(report::FIGURES, &rows);
     Ok(())
+}
+
+/// The model of an id, else the promoted one.
+fn named_or_promoted(registry: &Registry, id: Option<&str>) -> Result<Artifact, Failure> {
+    match id {
+        Some(id) => Ok(registry.get(id)?),
+        None => registry.current()?.ok_or_else(|| {
+            Failure::other("no model is promoted; name one (`meridian models list`)")
+        }),
+    }
 }
 
 fn list(registry: &Registry, format: Format) -> Result<(), Failure> {

@@ -35,12 +35,12 @@ pub fn world(folder: &Path) -> Result<World, Failure> {
 /// Where `client` would be sent.
 pub fn explain(
     world: &World,
-    service: &str,
+    service: &ServiceId,
     client: IpAddr,
     surface: Surface,
 ) -> Result<Explanation, Failure> {
     let query = Query {
-        service: service.parse::<ServiceId>()?,
+        service: service.clone(),
         client: Client::Address(client),
         surface,
         key: None,

@@ -12,16 +12,27 @@
 //! ([`token`]), or the Unix socket, whose file only the node's user can open. A request whose `Host`
 //! is no name of this listener is refused, so that a web page cannot reach it by DNS rebinding.
 //!
-//! **Bounds.** Bodies end at [`BODY_BYTES_MAX`]; event streams at [`config::AdminConfig::event_streams`].
+//! **Bounds.** All of them stand in [`limits`]. Answers are made on a few blocking threads, so that
+//! no storm of questions reaches the threads that serve clients.
+//!
+//! **Left out on purpose.** TLS, because the listener is loopback by default and a reverse proxy does
+//! it better than a second certificate store; a precondition on `PUT /v1/sources`, because the last
+//! complete deployment wins, as it does in the directory.
 
 mod api;
 mod auth;
+mod body;
 pub mod config;
 mod error;
 mod events;
+pub mod limits;
+mod serve;
 mod server;
+mod socket;
 pub mod token;
+mod work;
 
-pub use api::{BODY_BYTES_MAX, openapi};
+pub use api::openapi;
 pub use config::AdminConfig;
+pub use limits::BODY_BYTES_MAX;
 pub use server::{AdminError, AdminServer};

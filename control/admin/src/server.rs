@@ -1,20 +1,24 @@
 //! The listeners of the admin API.
 
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use meridian_live::LiveHandle;
 use meridian_telemetry::Metrics;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::api;
+use crate::api::{self, Api};
 use crate::auth::{Gate, guard};
 use crate::config::AdminConfig;
+use crate::serve::serve;
+use crate::socket::{self, Socket};
 use crate::token::Token;
+use crate::work::Work;
 
 /// Why the admin API cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -42,13 +46,18 @@ pub enum AdminError {
 pub struct AdminServer {
     tcp: TcpListener,
     address: SocketAddr,
-    unix: Option<(UnixListener, PathBuf)>,
+    unix: Option<Socket>,
     open: Router,
     gate: Gate,
+    event_streams: usize,
+    stopping: CancellationToken,
 }
 
 impl AdminServer {
     /// Binds the listeners and reads or makes the token.
+    ///
+    /// # Errors
+    /// When an address, the socket or the token file cannot be had: see [`AdminError`].
     pub async fn bind(
         config: &AdminConfig,
         live: LiveHandle,
@@ -66,14 +75,30 @@ impl AdminServer {
             .unwrap_or_else(|| "admin.token".into());
         let token =
             Token::load_or_create(&path).map_err(|source| AdminError::File { path, source })?;
-        let unix = config.socket.as_deref().map(bind_unix).transpose()?;
-        let open = api::router(live, metrics, config.event_streams);
+        let unix = match &config.socket {
+            Some(path) => Some(socket::bind(path).await.map_err(|source| {
+                let path = path.clone();
+                AdminError::File { path, source }
+            })?),
+            None => None,
+        };
+        let event_streams = config.event_streams.min(Semaphore::MAX_PERMITS);
+        let stopping = CancellationToken::new();
+        let open = api::router(Api {
+            live,
+            metrics,
+            work: Work::new(),
+            streams: Arc::new(Semaphore::new(event_streams)),
+            stopping: stopping.clone(),
+        });
         Ok(Self {
             tcp,
             address,
             unix,
             open,
-            gate: Gate::tcp(token, address, &config.hosts),
+            gate: Gate::tcp(token, &config.hosts),
+            event_streams,
+            stopping,
         })
     }
 
@@ -82,69 +107,28 @@ impl AdminServer {
         let socket = self
             .unix
             .iter()
-            .map(|(_, path)| format!("unix:{}", path.display()));
+            .map(|socket| format!("unix:{}", socket.file.path().display()));
         std::iter::once(self.address.to_string())
             .chain(socket)
             .collect()
     }
 
-    /// Serves until `shutdown`.
+    /// Serves until `shutdown`; requests in flight get a second.
     pub async fn run(self, shutdown: CancellationToken) {
-        let guarded = |gate: Gate| self.open.clone().layer(from_fn_with_state(gate, guard));
-        let over_tcp = axum::serve(self.tcp, guarded(self.gate.clone()))
-            .with_graceful_shutdown(until(&shutdown));
+        let guarded = |gate| self.open.clone().layer(from_fn_with_state(gate, guard));
+        let (streams, stop) = (self.event_streams, &self.stopping);
+        let over_tcp = serve(self.tcp, guarded(self.gate.clone()), streams, stop.clone());
         let over_unix = async {
-            let Some((listener, path)) = self.unix else {
-                return Ok(());
+            let Some(Socket { listener, file }) = self.unix else {
+                return;
             };
-            let served = axum::serve(listener, guarded(Gate::Owner))
-                .with_graceful_shutdown(until(&shutdown))
-                .await;
-            // Gone already when an operator removed it.
-            let _gone = std::fs::remove_file(path);
-            served
+            serve(listener, guarded(Gate::Owner), streams, stop.clone()).await;
+            drop(file);
         };
-        let serving = async { tokio::join!(async { over_tcp.await }, over_unix) };
-        // Event streams never end by themselves: after the signal nobody waits for them.
-        let stop = async {
+        let forward = async {
             shutdown.cancelled().await;
-            tokio::time::sleep(GRACE).await;
+            stop.cancel();
         };
-        tokio::select! {
-            (tcp, unix) = serving => {
-                for error in [tcp.err(), unix.err()].into_iter().flatten() {
-                    tracing::error!(%error, "admin listener failed");
-                }
-            }
-            () = stop => {}
-        }
+        tokio::join!(over_tcp, over_unix, forward);
     }
-}
-
-/// What requests in flight get at shutdown.
-const GRACE: std::time::Duration = std::time::Duration::from_secs(1);
-
-fn until(shutdown: &CancellationToken) -> impl Future<Output = ()> + Send + 'static {
-    shutdown.clone().cancelled_owned()
-}
-
-/// A socket that only this user can open. A leftover of a node that died is replaced, a live one is not.
-fn bind_unix(path: &Path) -> Result<(UnixListener, PathBuf), AdminError> {
-    let failed = |source| AdminError::File {
-        path: path.to_path_buf(),
-        source,
-    };
-    if path.exists() {
-        if std::os::unix::net::UnixStream::connect(path).is_ok() {
-            let source = std::io::Error::new(
-                std::io::ErrorKind::AddrInUse,
-                "another node serves this socket",
-            );
-            return Err(failed(source));
-        }
-        std::fs::remove_file(path).map_err(failed)?;
-    }
-    let listener = UnixListener::bind(path).map_err(failed)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
-    Ok((listener, path.to_path_buf()))
 }

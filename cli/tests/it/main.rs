@@ -1,0 +1,13 @@
+//! The real binary, as a user or a script runs it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a panic is a failed test"
+)]
+
+mod check;
+mod decide;
+mod models;
+mod pages;
+mod run;
+mod serve;

@@ -1,0 +1,228 @@
+//! A whole node in a process of its own: started, asked, changed and stopped by the command line.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+use crate::run::{Said, command, copy_example, meridian, word};
+
+/// Far beyond what anything here takes; a test that waits this long has failed.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Between two looks at a condition.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Any free ports, and no streams: their ports stand in the topology.
+const NODE: &str = r#"
+roles: [dns, http]
+dns: { listen: ["127.0.0.1:0"] }
+http: { listen: ["127.0.0.1:0"] }
+admin: { listen: "127.0.0.1:0" }
+"#;
+
+struct Node {
+    folder: TempDir,
+    child: Child,
+}
+
+impl Node {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("edge");
+        copy_example("demo", &dir);
+        std::fs::write(dir.join("meridian.yaml"), NODE).unwrap();
+        // Outside of the directory, which is watched.
+        let log = std::fs::File::create(folder.path().join("log")).unwrap();
+        let mut serve = Command::from(command(&["serve", "--dir", word(&dir)]));
+        let child = serve.stderr(log).kill_on_drop(true).spawn().unwrap();
+        let mut node = Self { folder, child };
+        let wait = async {
+            while node.run(&["get", "status"]).code != 0 {
+                let ended = node.child.try_wait().unwrap();
+                assert!(ended.is_none(), "{ended:?}: {}", node.log());
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait).await.unwrap();
+        node
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.folder.path().join("edge")
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap()
+    }
+
+    /// Runs a command on this node's directory.
+    fn run(&self, words: &[&str]) -> Said {
+        let dir = self.dir();
+        meridian(&[words, &["--dir", word(&dir)]].concat())
+    }
+
+    /// Where the admin API listens, as the log says.
+    fn admin(&self) -> String {
+        let log = self.log();
+        let line = log.lines().find(|line| {
+            line.contains("listening") && line.contains("admin") && line.contains("address=127")
+        });
+        let address = line.and_then(|line| line.split("address=").nth(1));
+        address.unwrap_or_else(|| panic!("{log}")).trim().to_owned()
+    }
+
+    async fn until(&self, words: &[&str], holds: impl Fn(&Said) -> bool) {
+        let wait = async {
+            while !holds(&self.run(words)) {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, wait).await;
+        assert!(waited.is_ok(), "{words:?}: {:?}", self.run(words));
+    }
+
+    async fn stop(mut self) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id().unwrap()).unwrap()).unwrap();
+        kill_process(pid, Signal::TERM).unwrap();
+        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        let status = ended.expect("it stops").unwrap();
+        assert_eq!(status.code(), Some(0), "{}", self.log());
+        let state = self.dir().join("state");
+        assert!(!state.join("admin.sock").exists());
+        assert!(state.join("admin.token").exists());
+    }
+}
+
+#[tokio::test]
+async fn a_node_answers_for_itself() {
+    let node = Node::start().await;
+    let status = node.run(&["get", "status", "-o", "json"]).fine().json();
+    assert_eq!(status["sources"]["state"], "in_force");
+    assert_eq!(status["regions"].as_array().unwrap().len(), 5);
+    for (what, part) in [
+        ("status", "eu-central-1"),
+        ("plan", "generation"),
+        ("regions", "utilization"),
+        ("endpoints", "127.10.3.1:18080"),
+        ("services", "cheapest-within-slo"),
+        ("policies", "Fast, then cheap"),
+        ("models", "in_force"),
+        ("probes", "consecutive"),
+        ("drains", "reason"),
+        ("sources", "# policies/shop.yaml"),
+    ] {
+        let table = node.run(&["get", what]).fine().out;
+        assert!(table.contains(part), "{what}: {table}");
+        node.run(&["get", what, "-o", "json"]).fine().json();
+    }
+    let explain = [
+        "explain",
+        "--service",
+        "accounts",
+        "--client",
+        "12.34.56.78",
+        "--at",
+        "http",
+    ];
+    assert!(node.run(&explain).fine().out.contains("client in US"));
+    // Two processes cannot have one directory; the first goes on.
+    let second = node.run(&["serve"]).ends_with_code(1);
+    assert!(second.err.contains("error:"), "{}", second.err);
+    node.run(&["get", "status"]).fine();
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_is_changed_from_outside() {
+    let node = Node::start().await;
+    node.run(&[
+        "drain",
+        "endpoint",
+        "use1-1",
+        "--reason",
+        "kernel update",
+        "--force",
+    ])
+    .fine();
+    let drains = node.run(&["get", "drains"]).fine().out;
+    assert!(
+        drains.contains("endpoint use1-1  kernel update"),
+        "{drains}"
+    );
+    node.until(&["get", "endpoints"], |said| said.out.contains("drained"))
+        .await;
+    node.run(&["undrain", "endpoint", "use1-1"]).fine();
+    assert_eq!(
+        node.run(&["get", "drains", "-o", "json"]).fine().json(),
+        json!([])
+    );
+    let unknown = node.run(&["drain", "region", "atlantis"]).ends_with_code(1);
+    assert!(
+        unknown.err.contains("no region atlantis"),
+        "{}",
+        unknown.err
+    );
+
+    let edited = node.folder.path().join("edited");
+    copy_example("demo", &edited);
+    edit(&edited, "Fast, then cheap", "Fast, then cheaper");
+    node.run(&["apply", word(&edited)]).fine();
+    node.until(&["get", "policies"], |said| {
+        said.out.contains("then cheaper")
+    })
+    .await;
+    edit(&edited, "geographic:", "geografic:");
+    let refused = node.run(&["apply", word(&edited)]).ends_with_code(1);
+    assert!(
+        refused.err.contains("policies/shop.yaml:12:5"),
+        "{}",
+        refused.err
+    );
+
+    // Over TCP reading is free and changing is not.
+    let admin = node.admin();
+    meridian(&["get", "status", "--admin", &admin]).fine();
+    let undrain = ["undrain", "endpoint", "use1-1", "--admin", &admin];
+    let refused = meridian(&undrain).ends_with_code(1);
+    assert!(refused.err.contains("401"), "{}", refused.err);
+    let token = node.dir().join("state/admin.token");
+    meridian(&[&undrain[..], &["--token-file", word(&token)]].concat()).fine();
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_bad_edit_is_shown_and_changes_nothing() {
+    let node = Node::start().await;
+    edit(&node.dir(), "geographic:", "geografic:");
+    node.until(&["get", "status"], |said| {
+        said.out.contains("policies/shop.yaml:12:5")
+    })
+    .await;
+    let explain = ["explain", "--service", "shop", "--client", "12.34.56.78"];
+    node.run(&explain).fine();
+    edit(&node.dir(), "geografic:", "geographic:");
+    node.until(&["get", "status"], |said| said.out.contains("in_force"))
+        .await;
+    node.stop().await;
+}
+
+#[test]
+fn a_broken_directory_is_not_served() {
+    let folder = tempfile::tempdir().unwrap();
+    copy_example("demo", folder.path());
+    std::fs::write(folder.path().join("meridian.yaml"), NODE).unwrap();
+    edit(folder.path(), "geographic:", "geografic:");
+    let said = meridian(&["serve", "--dir", word(folder.path())]).ends_with_code(1);
+    assert!(said.err.contains("policies/shop.yaml:12:5"), "{}", said.err);
+}
+
+/// Replaces a word of the shop's policy.
+fn edit(folder: &Path, from: &str, to: &str) {
+    let file = folder.join("policies/shop.yaml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains(from), "{from}: {text}");
+    std::fs::write(file, text.replace(from, to)).unwrap();
+}
