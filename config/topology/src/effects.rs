@@ -120,7 +120,7 @@ impl MultiRegion {
         };
         let effect = match failover.mode {
             FailoverMode::Automatic => "probes and passive reports move clients at once",
-            FailoverMode::Manual => "only `meridian fail` and `meridian drain` move clients",
+            FailoverMode::Manual => "only `meridian drain` moves clients",
         };
         effects.add(
             "failover.automatic_failover",

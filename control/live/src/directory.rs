@@ -13,12 +13,14 @@ use tokio::sync::mpsc;
 
 use crate::sources::Sources;
 
-/// Largest YAML file that is read, in bytes.
-pub const FILE_BYTES_MAX: u64 = 64 << 20;
+/// Largest YAML file that is read, in bytes: what the store takes as one value.
+pub const FILE_BYTES_MAX: u64 = meridian_store::limits::VALUE_BYTES_MAX as u64;
 /// Most YAML files in one folder.
 pub const FILES_MAX: usize = 1_000;
 /// An edit counts as finished when nothing has changed for this long.
 const DEBOUNCE: Duration = Duration::from_millis(100);
+/// A file that never rests (a log in the directory) holds no edit up for longer than this.
+const DEBOUNCE_MAX: Duration = Duration::from_secs(1);
 
 /// Why the deployment directory could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -144,9 +146,17 @@ impl DirectoryWatch {
             path: folder.to_path_buf(),
             source,
         };
+        let base = std::fs::canonicalize(folder).map_err(|source| DirectoryError::Io {
+            path: folder.to_path_buf(),
+            source,
+        })?;
+        let root = base.clone();
         let mut watcher =
             notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-                let is_edit = event.as_ref().is_ok_and(|event| !event.kind.is_access());
+                let is_edit = event.as_ref().is_ok_and(|event| {
+                    !event.kind.is_access()
+                        && event.paths.iter().any(|path| may_be_source(&root, path))
+                });
                 // A watcher's error (an overflowed queue) means unseen changes: read again too.
                 if is_edit || event.is_err() {
                     let _already_pending = signal.try_send(());
@@ -154,7 +164,7 @@ impl DirectoryWatch {
             })
             .map_err(failed)?;
         watcher
-            .watch(folder, RecursiveMode::Recursive)
+            .watch(&base, RecursiveMode::Recursive)
             .map_err(failed)?;
         Ok(Self {
             _watcher: watcher,
@@ -162,12 +172,30 @@ impl DirectoryWatch {
         })
     }
 
-    /// Waits until an edit has settled. `None` when the watch has ended.
+    /// Waits until an edit has settled, or has gone on for [`DEBOUNCE_MAX`]. `None` when the watch
+    /// has ended.
     pub async fn settled(&mut self) -> Option<()> {
         self.changed.recv().await?;
-        while let Ok(event) = tokio::time::timeout(DEBOUNCE, self.changed.recv()).await {
-            event?;
+        let deadline = tokio::time::Instant::now() + DEBOUNCE_MAX;
+        while tokio::time::Instant::now() < deadline {
+            match tokio::time::timeout(DEBOUNCE, self.changed.recv()).await {
+                Ok(event) => event?,
+                Err(_quiet) => break,
+            }
         }
         Some(())
     }
+}
+
+/// Whether a changed path can bear on the sources: `topology/`, `policies/`, or anything directly in
+/// the directory (the files themselves, and the links that configuration managers swap). What the
+/// node writes into folders of its own there (state, logs, models) is not.
+fn may_be_source(root: &Path, path: &Path) -> bool {
+    let Ok(inside) = path.strip_prefix(root) else {
+        return true;
+    };
+    let mut parts = inside.components();
+    let first = parts.next().map(|part| part.as_os_str().to_owned());
+    parts.next().is_none()
+        || first.is_some_and(|folder| folder == "topology" || folder == "policies")
 }

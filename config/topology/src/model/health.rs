@@ -11,7 +11,7 @@ words! {
     Scheme, "scheme" {
         /// In the clear.
         Http = "http",
-        /// Over TLS; the certificate is not judged, only that the handshake succeeds.
+        /// Over TLS; the certificate must be valid for the host name.
         Https = "https",
     }, default Http
 }

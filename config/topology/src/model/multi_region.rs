@@ -37,7 +37,7 @@ words! {
     FailoverMode, "failover mode" {
         /// Probes and passive reports do.
         Automatic = "automatic",
-        /// Only `meridian fail` and `drain` do.
+        /// Only `meridian drain` does.
         Manual = "manual",
     }
 }

@@ -78,7 +78,7 @@ pub struct RawNetwork {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Failover")]
 pub struct RawFailover {
-    /// `false`: probes are reported, but only `meridian fail` and `meridian drain` move clients.
+    /// `false`: probes are reported, but only `meridian drain` moves clients.
     /// Default `true`.
     pub automatic_failover: Option<Field<bool>>,
     /// From a failure until clients are served elsewhere. `meridian check` warns of checks and
