@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::catalog::{self, Catalog, PREFIX, WriteError};
 use crate::directory::{self, DirectoryError, DirectoryWatch};
+use crate::ports::{DirectoryInput, StoreInput};
 use crate::sources::{NodeIntent, Sources};
-use crate::writer::{DirectoryInput, StoreInput};
 
 /// Pause between attempts to reach a store that is away.
 const RETRY: Duration = Duration::from_secs(1);

@@ -22,6 +22,7 @@ mod health;
 mod lastgood;
 mod meter;
 mod metrics;
+mod ports;
 mod published;
 mod ramp;
 mod sources;

@@ -23,13 +23,14 @@ use crate::follow::{self, ModelFeed, TakeOver};
 use crate::handle::{EVENTS_MAX, LiveHandle, REPORTS_MAX};
 use crate::lastgood::LastGood;
 use crate::metrics::LiveMetrics;
+use crate::ports::{Constants, FirstPlan, Inputs, Outputs};
 use crate::published::PlanHandle;
 use crate::sources::{NodeIntent, Sources};
 use crate::state::State;
 use crate::status::SourcesStatus;
 use crate::status::StoreHealth;
 use crate::summary::{self, Facts};
-use crate::writer::{Constants, FirstPlan, Inputs, Outputs, Writer, minute_of_day};
+use crate::writer::{Writer, minute_of_day};
 
 /// Transitions, store events and rejections that may wait for the writer.
 const QUEUE_MAX: usize = 256;

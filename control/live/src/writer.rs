@@ -8,26 +8,23 @@
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use meridian_engine::{EndpointState, Health, MinuteOfDay};
-use meridian_probe::{Target, Transition};
+use meridian_engine::{EndpointState, MinuteOfDay};
+use meridian_probe::Transition;
 use meridian_score::Artifact;
-use meridian_store::WatchEvent;
 use meridian_topology::{Drain, EndpointId, EndpointIdx, RegionIdx, Topology};
-use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::build::{BuildError, Built, GeoSources, Job, Reusable};
+use crate::build::{BuildError, Built, Job, Reusable};
 use crate::catalog::Catalog;
 use crate::event::Event;
 use crate::handle::PassiveReport;
 use crate::health::Flip;
-use crate::lastgood::LastGood;
-use crate::metrics::LiveMetrics;
-use crate::published::{PlanHandle, Published};
-use crate::sources::{NodeIntent, Sources};
+use crate::ports::{Constants, DirectoryInput, FirstPlan, Inputs, Outputs, StoreInput, targets};
+use crate::published::Published;
+use crate::sources::Sources;
 use crate::state::State;
-use crate::status::{SourcesStatus, Status, StoreHealth};
+use crate::status::{SourcesStatus, StoreHealth};
 use crate::summary::{self, Facts};
 
 /// How often ejections, ramps and the time of day are looked at.
@@ -36,52 +33,6 @@ const TICK: Duration = Duration::from_millis(250);
 const LOAD_PERIOD: Duration = Duration::from_secs(1);
 /// A plan is compiled anew at least this often, for policies that follow the time of day.
 const RECOMPILE_PERIOD: Duration = Duration::from_secs(300);
-
-/// What reaches the writer.
-pub(crate) struct Inputs {
-    pub store: mpsc::Receiver<StoreInput>,
-    pub directory: mpsc::Receiver<DirectoryInput>,
-    pub transitions: mpsc::Receiver<Transition>,
-    pub reports: mpsc::Receiver<PassiveReport>,
-    pub models: watch::Receiver<Option<Arc<Artifact>>>,
-}
-
-/// What the task that follows the store says.
-#[derive(Debug)]
-pub(crate) enum StoreInput {
-    /// Something changed.
-    Event(WatchEvent),
-    /// The store cannot be followed at present.
-    Lost(String),
-    /// It can again.
-    Following,
-}
-
-/// What the task that follows the deployment directory says.
-#[derive(Debug)]
-pub(crate) enum DirectoryInput {
-    /// Its content is sound and in the store.
-    Sound,
-    /// It is not; every problem in words.
-    Rejected(String),
-}
-
-/// Where the writer's words go.
-pub(crate) struct Outputs {
-    pub plan: PlanHandle,
-    pub status: watch::Sender<Arc<Status>>,
-    pub health: watch::Sender<Arc<Health>>,
-    pub events: broadcast::Sender<Event>,
-    pub targets: watch::Sender<Arc<Vec<Target>>>,
-    pub metrics: LiveMetrics,
-    pub last_good: LastGood,
-}
-
-/// What never changes while the process runs.
-pub(crate) struct Constants {
-    pub node: Option<Arc<NodeIntent>>,
-    pub geo: Arc<GeoSources>,
-}
 
 pub(crate) struct Writer {
     state: State,
@@ -443,15 +394,6 @@ impl Writer {
     }
 }
 
-/// What the compile at start leaves to the writer.
-pub(crate) struct FirstPlan {
-    pub model: Option<Arc<Artifact>>,
-    pub reusable: Reusable,
-    pub sources_status: SourcesStatus,
-    pub store_health: StoreHealth,
-    pub took: Duration,
-}
-
 /// Resolves when the running compile ends; never without one.
 async fn finished(
     compiling: &mut Option<JoinHandle<Result<Built, BuildError>>>,
@@ -486,27 +428,6 @@ fn region_of(topology: &Topology, endpoint: &EndpointId) -> String {
     found.map_or_else(String::new, |endpoint| {
         topology.regions[endpoint.region.index()].id.to_string()
     })
-}
-
-/// Every check of every endpoint.
-pub(crate) fn targets(topology: &Topology) -> Vec<Target> {
-    let of = |endpoint| {
-        topology
-            .checks(endpoint)
-            .map(move |(service, check)| (endpoint, service, check))
-    };
-    topology
-        .endpoints
-        .iter()
-        .flat_map(of)
-        .map(|(endpoint, service, check)| Target {
-            endpoint: endpoint.id.clone(),
-            region: topology.regions[endpoint.region.index()].id.clone(),
-            address: endpoint.socket_addr(),
-            check: check.clone(),
-            service: service.map(|service| topology.services[service.index()].id.clone()),
-        })
-        .collect()
 }
 
 pub(crate) fn minute_of_day() -> MinuteOfDay {
