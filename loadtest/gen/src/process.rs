@@ -7,6 +7,7 @@ use std::{
     collections::HashMap,
     fs,
     net::{SocketAddr, TcpListener, UdpSocket},
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -16,7 +17,7 @@ use nix::{
     sched::{CpuSet, sched_setaffinity},
     sys::{
         resource::{Resource, getrlimit, setrlimit},
-        signal::{Signal, kill},
+        signal::{Signal, kill, killpg},
     },
     unistd::Pid,
 };
@@ -111,17 +112,18 @@ impl Pinned {
 }
 
 impl Drop for Pinned {
-    /// Asks first, so that masters take their workers along.
+    /// Asks first, so that masters take their workers along; then ends the whole process group,
+    /// workers without a master included.
     fn drop(&mut self) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap_or(i32::MAX));
-        if matches!(self.child.try_wait(), Ok(None)) && kill(pid, Signal::SIGTERM).is_ok() {
+        let group = Pid::from_raw(i32::try_from(self.child.id()).unwrap_or(i32::MAX));
+        if matches!(self.child.try_wait(), Ok(None)) && kill(group, Signal::SIGTERM).is_ok() {
             let deadline = Instant::now() + STOP_WITHIN;
             while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
                 pause(LOOK_EVERY);
             }
         }
-        // Already gone is fine.
-        let _ = self.child.kill();
+        // An empty group is fine.
+        let _ = killpg(group, Signal::SIGKILL);
         let _ = self.child.wait();
     }
 }
@@ -149,6 +151,7 @@ pub fn output(core: usize, program: &Path, args: &[String]) -> Result<String, Ge
 fn pinned(core: usize, program: &Path, args: &[String]) -> Command {
     let mut command = Command::new("taskset");
     command
+        .process_group(0)
         .args(["-c", &core.to_string()])
         .arg(program)
         .args(args);

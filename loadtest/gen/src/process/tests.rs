@@ -21,6 +21,15 @@ fn cpu_of_children_counts() {
         pause(LOOK_EVERY);
     }
     assert!(busy.child.try_wait().unwrap().is_none());
+    let workers: Vec<u32> = descendants(busy.child.id(), &parents());
+    assert!(workers.len() > 1, "the shell has a worker: {workers:?}");
+    drop(busy);
+    for worker in workers {
+        assert!(
+            !parents().contains_key(&worker),
+            "process {worker} outlives its subject"
+        );
+    }
 }
 
 #[test]
