@@ -19,27 +19,21 @@ use crate::failure::Failure;
 #[derive(Debug, Clone, clap::Args)]
 pub struct NodeArgs {
     /// Deployment directory of the node: its admin socket is used.
-    #[arg(
-        long,
-        short = 'C',
-        env = "MERIDIAN_DIR",
-        hide_env_values = true,
-        default_value = ".",
-        global = true
-    )]
+    #[arg(long, short = 'C', env = "MERIDIAN_DIR", default_value = ".")]
+    #[arg(hide_env_values = true, global = true, help_heading = WHICH_NODE)]
     pub dir: PathBuf,
     /// Admin API instead of the socket, as HOST:PORT.
-    #[arg(long, env = "MERIDIAN_ADMIN", hide_env_values = true, global = true)]
+    #[arg(long, env = "MERIDIAN_ADMIN")]
+    #[arg(hide_env_values = true, global = true, help_heading = WHICH_NODE)]
     pub admin: Option<String>,
     /// File with the bearer token, for changes over TCP.
-    #[arg(
-        long,
-        env = "MERIDIAN_TOKEN_FILE",
-        hide_env_values = true,
-        global = true
-    )]
+    #[arg(long, env = "MERIDIAN_TOKEN_FILE")]
+    #[arg(hide_env_values = true, global = true, help_heading = WHICH_NODE)]
     pub token_file: Option<PathBuf>,
 }
+
+/// Where these options stand in the help of every command.
+const WHICH_NODE: &str = "Which node";
 
 /// Answers of the API are at most this large, in bytes.
 const BODY_BYTES_MAX: usize = 256 << 20;
@@ -172,7 +166,7 @@ impl Admin {
 }
 
 fn token(path: &Path) -> Result<Token, Failure> {
-    Token::load(path).map_err(|error| Failure::at(path, error))
+    Token::load(path).map_err(Failure::at(path))
 }
 
 /// The API's own sentence when it gave one.

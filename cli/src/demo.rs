@@ -97,7 +97,7 @@ impl Folder {
                 Ok(()) => return Ok(Self(path)),
                 // Of a demo with our number that was killed.
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(Failure::at(&path, error)),
+                Err(error) => return Err(Failure::at(&path)(error)),
             }
         }
         Err(Failure::other(

@@ -22,7 +22,7 @@ impl Failure {
 
     /// Several errors of one file, one a line.
     pub fn all(errors: Vec<impl std::error::Error>) -> Self {
-        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        let lines: Vec<String> = errors.into_iter().map(|error| error.to_string()).collect();
         Self(lines.join("\n").into())
     }
 
@@ -51,8 +51,8 @@ impl Failure {
     }
 
     /// An error of the operating system at `path`.
-    pub fn at(path: &Path, error: std::io::Error) -> Self {
-        Self(format!("{}: {error}", path.display()).into())
+    pub fn at(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        move |error| Self(format!("{}: {error}", path.display()).into())
     }
 }
 

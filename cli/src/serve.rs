@@ -41,7 +41,7 @@ impl Node {
     /// The first room that cannot start, in words; what had started is stopped.
     pub async fn start(deployment: &Deployment) -> Result<Self, Failure> {
         let node = &deployment.node;
-        std::fs::create_dir_all(&node.state).map_err(|error| Failure::at(&node.state, error))?;
+        std::fs::create_dir_all(&node.state).map_err(Failure::at(&node.state))?;
         install_crypto();
         let metrics = Metrics::with_build_info(BuildInfo::current(), crate::unix_seconds())?;
         let access = AccessLog::start(&node.telemetry.access_log, &metrics)?;

@@ -3,8 +3,8 @@
 use std::num::NonZeroUsize;
 use std::path::Path;
 
+use meridian_admin::PlacedProblem;
 use meridian_live::{Meaning, read_directory};
-use meridian_topology::Problems;
 use serde::Serialize;
 
 use crate::config::{Deployment, NodeConfig};
@@ -33,21 +33,9 @@ struct Findings {
     endpoints: usize,
     services: usize,
     policies: usize,
-    problems: Vec<Place>,
+    problems: Vec<PlacedProblem>,
     warnings: Vec<meridian_topology::Lint>,
     effects: Vec<meridian_topology::Effect>,
-}
-
-/// A problem and where it is.
-#[derive(Debug, Serialize)]
-struct Place {
-    file: String,
-    line: u32,
-    column: u32,
-    path: String,
-    code: &'static str,
-    message: String,
-    help: Option<String>,
 }
 
 /// Reads the whole deployment and says what it holds.
@@ -57,7 +45,7 @@ pub fn run(folder: &Path, args: &CheckArgs) -> Result<(), Failure> {
         Err(failure) => {
             if let (Format::Json, Some(problems)) = (args.output, failure.problems()) {
                 output::json(&Findings {
-                    problems: places(problems),
+                    problems: PlacedProblem::all_of(problems),
                     ..Findings::default()
                 })?;
             }
@@ -101,7 +89,7 @@ fn check_node(node: &NodeConfig) -> Result<(), Failure> {
         .into_iter()
         .flatten()
     {
-        std::fs::File::open(path).map_err(|error| Failure::at(path, error))?;
+        std::fs::File::open(path).map_err(Failure::at(path))?;
     }
     Ok(())
 }
@@ -131,17 +119,4 @@ fn print(folder: &Path, findings: &Findings, effects: bool) {
         findings.services,
         findings.policies,
     ));
-}
-
-fn places(problems: &Problems) -> Vec<Place> {
-    let placed = problems.list().iter().map(|problem| Place {
-        file: problem.file().to_owned(),
-        line: problem.line(),
-        column: problem.column(),
-        path: problem.path.clone(),
-        code: problem.code.0,
-        message: problem.message.clone(),
-        help: problem.help.clone(),
-    });
-    placed.collect()
 }

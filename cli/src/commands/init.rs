@@ -49,19 +49,18 @@ pub fn run(args: &InitArgs) -> Result<(), Failure> {
 
 fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
     if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent).map_err(|error| Failure::at(parent, error))?;
+        std::fs::create_dir_all(parent).map_err(Failure::at(parent))?;
     }
     match std::fs::File::create_new(path) {
         Ok(mut file) => {
-            file.write_all(text.as_bytes())
-                .map_err(|error| Failure::at(path, error))?;
+            file.write_all(text.as_bytes()).map_err(Failure::at(path))?;
             output::line(format_args!("wrote {}", path.display()));
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => output::line(format_args!(
             "{} is there already: left alone",
             path.display()
         )),
-        Err(error) => return Err(Failure::at(path, error)),
+        Err(error) => return Err(Failure::at(path)(error)),
     }
     Ok(())
 }

@@ -16,7 +16,6 @@ pub struct ManArgs {
 
 /// Writes the pages.
 pub fn run(args: &ManArgs) -> Result<(), Failure> {
-    std::fs::create_dir_all(&args.folder).map_err(|error| Failure::at(&args.folder, error))?;
-    clap_mangen::generate_to(Cli::command(), &args.folder)
-        .map_err(|error| Failure::at(&args.folder, error))
+    std::fs::create_dir_all(&args.folder).map_err(Failure::at(&args.folder))?;
+    clap_mangen::generate_to(Cli::command(), &args.folder).map_err(Failure::at(&args.folder))
 }

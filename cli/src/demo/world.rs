@@ -119,7 +119,7 @@ impl DemoWorld {
     /// Replaces a policy file, as an editor would.
     pub fn edit(&self, file: &str, text: &str) -> Result<(), Failure> {
         let path = self.folder.join(file);
-        std::fs::write(&path, text).map_err(|error| Failure::at(&path, error))
+        std::fs::write(&path, text).map_err(Failure::at(&path))
     }
 
     /// Stops the node, then the origins, then the store.
@@ -136,8 +136,8 @@ fn write_files(folder: &Path) -> Result<(), Failure> {
     for (name, text) in FILES {
         let path = folder.join(name);
         let parent = path.parent().unwrap_or(folder);
-        std::fs::create_dir_all(parent).map_err(|error| Failure::at(parent, error))?;
-        std::fs::write(&path, text).map_err(|error| Failure::at(&path, error))?;
+        std::fs::create_dir_all(parent).map_err(Failure::at(parent))?;
+        std::fs::write(&path, text).map_err(Failure::at(&path))?;
     }
     Ok(())
 }

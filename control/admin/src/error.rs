@@ -42,7 +42,8 @@ pub struct PlacedProblem {
 }
 
 impl PlacedProblem {
-    fn all_of(problems: &Problems) -> Vec<Self> {
+    /// The listed problems, in their order.
+    pub fn all_of(problems: &Problems) -> Vec<Self> {
         let placed = problems.list().iter().map(|problem| Self {
             file: problem.file().to_owned(),
             line: problem.line(),
@@ -70,6 +71,11 @@ impl ApiError {
     /// The request's own fault.
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
+    }
+
+    /// Our own fault.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
     }
 
     /// What the framework refused, in our shape.

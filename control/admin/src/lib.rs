@@ -34,5 +34,6 @@ mod work;
 
 pub use api::openapi;
 pub use config::AdminConfig;
+pub use error::PlacedProblem;
 pub use limits::BODY_BYTES_MAX;
 pub use server::{AdminError, AdminServer};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use serde::Serialize;
 use tokio::sync::Semaphore;
@@ -35,12 +35,11 @@ impl Work {
         }
     }
 
-    /// Makes a text. The place stays taken until the work is done, even when nobody waits any more.
-    pub async fn text(
+    /// Does the work. Its place stays taken until it is done, even when nobody waits any more.
+    pub async fn run<T: Send + 'static>(
         &self,
-        media_type: &'static str,
-        make: impl FnOnce() -> Result<Vec<u8>, ApiError> + Send + 'static,
-    ) -> Result<Response, ApiError> {
+        work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
         let place = Arc::clone(&self.places).acquire_owned();
         let Ok(Ok(place)) = tokio::time::timeout(self.patience, place).await else {
             return Err(ApiError::busy(
@@ -48,19 +47,12 @@ impl Work {
                 "the admin API has too much to answer; ask again",
             ));
         };
-        let made = tokio::task::spawn_blocking(move || {
+        let done = tokio::task::spawn_blocking(move || {
             let _held_until_done = place;
-            make()
+            work()
         });
-        let bytes = made
-            .await
-            .map_err(|_| ApiError::busy("stopping", "the node is stopping"))??;
-        let mut response = Response::new(Body::from(bytes));
-        let media_type = HeaderValue::from_static(media_type);
-        response
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, media_type);
-        Ok(response)
+        done.await
+            .map_err(|_| ApiError::busy("stopping", "the node is stopping"))?
     }
 
     /// Makes a value and writes it as JSON.
@@ -68,16 +60,28 @@ impl Work {
         &self,
         make: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
     ) -> Result<Response, ApiError> {
-        self.text("application/json", move || {
+        let write = move || {
             let value = make()?;
-            serde_json::to_vec(&value).map_err(|error| {
-                ApiError::new(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "internal",
-                    error.to_string(),
-                )
-            })
-        })
-        .await
+            serde_json::to_vec(&value).map_err(|error| ApiError::internal(error.to_string()))
+        };
+        Ok(answer("application/json", self.run(write).await?))
     }
+
+    /// Makes a text.
+    pub async fn text(
+        &self,
+        media_type: &'static str,
+        make: impl FnOnce() -> Result<String, ApiError> + Send + 'static,
+    ) -> Result<Response, ApiError> {
+        Ok(answer(media_type, self.run(make).await?))
+    }
+}
+
+fn answer(media_type: &'static str, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    let media_type = HeaderValue::from_static(media_type);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, media_type);
+    response
 }

@@ -32,7 +32,7 @@ pub async fn check(world: &mut DemoWorld, verdicts: &mut Verdicts) -> Result<(),
         .region
         .ok_or_else(|| Failure::other("no home region"))?;
     let before = resolve(dns, HOST, client).await?;
-    let load = Load::start(http, client, home.clone());
+    let load = Load::start(http, client, &home);
     load.wait_for(50).await?;
 
     let killed = Instant::now();
@@ -113,11 +113,11 @@ struct Counts {
 }
 
 impl Load {
-    fn start(http: SocketAddr, client: Client, home: String) -> Self {
+    fn start(http: SocketAddr, client: Client, home: &str) -> Self {
         let (counts, stop) = (Arc::new(Counts::default()), CancellationToken::new());
         let tasks = (0..CLIENTS_ASKING)
             .map(|_| {
-                let (counts, stop, home) = (Arc::clone(&counts), stop.clone(), home.clone());
+                let (counts, stop, home) = (Arc::clone(&counts), stop.clone(), home.to_owned());
                 tokio::spawn(async move {
                     while !stop.is_cancelled() {
                         let answer = get(http, HOST, client).await;

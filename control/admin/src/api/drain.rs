@@ -73,9 +73,13 @@ pub(super) async fn drain(
     }
     let safety = if force { Safety::Off } else { Safety::On };
     let drain = Drain { target, reason };
-    api.live.drain(&drain, safety).await?;
-    tracing::info!(target = %drain.target, reason = ?drain.reason, force, "drained");
-    Ok(StatusCode::NO_CONTENT)
+    let (live, runtime) = (api.live, Handle::current());
+    let work = move || {
+        runtime.block_on(live.drain(&drain, safety))?;
+        tracing::info!(target = %drain.target, reason = ?drain.reason, force, "drained");
+        Ok(StatusCode::NO_CONTENT)
+    };
+    api.work.run(work).await
 }
 
 /// Ends a drain. Ending one that is not in force changes nothing.
@@ -85,7 +89,11 @@ pub(super) async fn drain(
         (status = 404, body = ApiError), (status = 503, body = ApiError)))]
 pub(super) async fn undrain(State(api): State<Api>, path: Target) -> Result<StatusCode, ApiError> {
     let target = target(path)?;
-    api.live.undrain(&target).await?;
-    tracing::info!(%target, "undrained");
-    Ok(StatusCode::NO_CONTENT)
+    let (live, runtime) = (api.live, Handle::current());
+    let work = move || {
+        runtime.block_on(live.undrain(&target))?;
+        tracing::info!(%target, "undrained");
+        Ok(StatusCode::NO_CONTENT)
+    };
+    api.work.run(work).await
 }

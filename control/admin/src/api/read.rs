@@ -1,7 +1,6 @@
 //! What is: state, topology, policies, texts, probes, metrics.
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
 use tokio::runtime::Handle;
 
@@ -65,14 +64,8 @@ pub(super) async fn probes(State(api): State<Api>) -> Result<Response, ApiError>
 pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, ApiError> {
     let metrics = api.metrics;
     let render = move || {
-        let text = metrics.render().map_err(|error| {
-            ApiError::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "metrics",
-                error.to_string(),
-            )
-        })?;
-        Ok(text.into_bytes())
+        let rendered = metrics.render();
+        rendered.map_err(|error| ApiError::internal(error.to_string()))
     };
     api.work
         .text("text/plain; version=0.0.4; charset=utf-8", render)

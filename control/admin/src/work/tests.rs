@@ -19,13 +19,13 @@ async fn work_beyond_the_places_is_told_to_come_again() {
     let long = tokio::spawn({
         let work = work.clone();
         async move {
-            let made = work.text("text/plain", move || {
+            let done = work.run(move || {
                 begin.send(()).unwrap();
                 // Until the test lets go.
                 let _let_go = finished.recv();
-                Ok(Vec::new())
+                Ok(())
             });
-            made.await
+            done.await
         }
     });
     begun.await.unwrap();

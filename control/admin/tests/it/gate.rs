@@ -2,6 +2,8 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use meridian_admin::limits;
+
 use crate::node::Node;
 use crate::wire::request;
 
@@ -100,4 +102,18 @@ async fn heads_and_bodies_have_bounds() {
     let fields = [("Host", "localhost"), ("X-Long", long.as_str())];
     let answer = node.raw(&request("GET", "/healthz", &fields, "")).await;
     assert_eq!(answer.status, 431, "{}", answer.head);
+}
+
+#[tokio::test]
+async fn silent_connections_are_closed() {
+    let node = Node::start().await;
+    let started = std::time::Instant::now();
+    // One that never asks, one that goes on holding after its answer, one that asks by the byte.
+    let kept = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let (never, after, begun) =
+        tokio::join!(node.closes(""), node.closes(kept), node.closes("GET /"));
+    assert_eq!(never, "");
+    assert!(after.starts_with("HTTP/1.1 200"), "{after}");
+    assert!(!begun.contains(" 200 "), "{begun}");
+    assert!(started.elapsed() >= limits::HEAD_PATIENCE / 2, "too hasty");
 }

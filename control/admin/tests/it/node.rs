@@ -11,6 +11,7 @@ use meridian_store::Embedded;
 use meridian_telemetry::Metrics;
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -123,6 +124,16 @@ impl Node {
     /// Sends a request as it stands over TCP.
     pub async fn raw(&self, text: &str) -> Answer {
         exchange(TcpStream::connect(self.address).await.unwrap(), text).await
+    }
+
+    /// Sends `text`, then nothing, and reads until the node closes the connection.
+    pub async fn closes(&self, text: &str) -> String {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(text.as_bytes()).await.unwrap();
+        let mut said = String::new();
+        let read = stream.read_to_string(&mut said);
+        tokio::time::timeout(PATIENCE, read).await.unwrap().unwrap();
+        said
     }
 
     /// Reads over TCP.
