@@ -6,9 +6,9 @@ use std::path::Path;
 
 use meridian_live::{BuildError, LiveError};
 use meridian_topology::Problems;
-use miette::{GraphicalReportHandler, GraphicalTheme};
 
 use crate::config::ConfigError;
+use crate::framed;
 
 /// A failure with everything that was known about it.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl Failure {
     /// What is printed on standard error: with frames and colours for a terminal, plain otherwise.
     pub fn report(&self) -> String {
         match self.problems() {
-            Some(problems) if std::io::stderr().is_terminal() => framed(problems),
+            Some(problems) if std::io::stderr().is_terminal() => framed::all(problems),
             // A problem begins with `error[code]` by itself.
             Some(problems) => problems.to_string(),
             None => format!("error: {self}"),
@@ -54,21 +54,6 @@ impl Failure {
     pub fn at(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         move |error| Self(format!("{}: {error}", path.display()).into())
     }
-}
-
-/// Each problem as a report with its lines of the file. `NO_COLOR` is respected.
-fn framed(problems: &Problems) -> String {
-    let handler = GraphicalReportHandler::new_themed(GraphicalTheme::default());
-    let mut text = String::new();
-    for problem in problems.list() {
-        if handler.render_report(&mut text, problem).is_err() {
-            return problems.to_string();
-        }
-    }
-    if problems.unlisted() > 0 {
-        text += &format!("and {} more problems", problems.unlisted());
-    }
-    text
 }
 
 impl fmt::Display for Failure {

@@ -5,6 +5,7 @@ mod commands;
 mod config;
 mod demo;
 mod failure;
+mod framed;
 mod output;
 mod serve;
 mod signals;
