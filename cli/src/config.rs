@@ -13,6 +13,7 @@ use meridian_live::{GeoSources, NodeIntent};
 use meridian_probe::ProbeConfig;
 use meridian_store::StoreConfig;
 use meridian_stream::StreamConfig;
+use meridian_telemetry::access::AccessTarget;
 use meridian_telemetry::logging::LogConfig;
 use meridian_telemetry::{AccessLogConfig, DecisionLogConfig};
 use meridian_topology::raw::RawMultiRegion;
@@ -172,19 +173,9 @@ impl Deployment {
                 })
             });
         }
-        let absolute = |path: &mut PathBuf| *path = folder.join(&*path);
-        absolute(&mut node.state);
-        absolute(&mut node.models);
-        node.geo
-            .mmdb_city
-            .iter_mut()
-            .chain(&mut node.geo.mmdb_asn)
-            .for_each(absolute);
-        node.telemetry
-            .decision_log
-            .directory
-            .iter_mut()
-            .for_each(absolute);
+        for path in paths(&mut node) {
+            *path = folder.join(&*path);
+        }
         if let StoreConfig::Embedded(embedded) = &mut node.store
             && embedded.path.is_none()
         {
@@ -197,4 +188,35 @@ impl Deployment {
             intent,
         })
     }
+}
+
+/// Every path that a `meridian.yaml` may name, the admin API's aside: those lie in the state folder.
+fn paths(node: &mut NodeConfig) -> Vec<&mut PathBuf> {
+    let mut paths = vec![&mut node.state, &mut node.models];
+    paths.extend(&mut node.geo.mmdb_city);
+    paths.extend(&mut node.geo.mmdb_asn);
+    paths.extend(&mut node.probe.ca_file);
+    paths.extend(&mut node.telemetry.decision_log.directory);
+    if let AccessTarget::File(file) = &mut node.telemetry.access_log.to {
+        paths.push(file);
+    }
+    for certificate in node
+        .http
+        .https
+        .iter_mut()
+        .flat_map(|https| &mut https.certificates)
+    {
+        paths.extend([&mut certificate.certificate, &mut certificate.key]);
+    }
+    match &mut node.store {
+        StoreConfig::Embedded(embedded) => paths.extend(&mut embedded.path),
+        StoreConfig::Etcd(etcd) => {
+            paths.extend(&mut etcd.password_file);
+            if let Some(tls) = &mut etcd.tls {
+                paths.push(&mut tls.ca_file);
+                paths.extend(tls.cert_file.iter_mut().chain(&mut tls.key_file));
+            }
+        }
+    }
+    paths
 }

@@ -186,7 +186,15 @@ impl LiveHandle {
 
     /// Ends a drain.
     pub async fn undrain(&self, target: &DrainTarget) -> Result<(), ChangeError> {
-        self.known(target)?;
+        // A drain may outlive its target in the topology, and must still come to an end.
+        if !self
+            .drains()
+            .await?
+            .iter()
+            .any(|drain| drain.target == *target)
+        {
+            self.known(target)?;
+        }
         catalog::delete_drain(&*self.store, target).await?;
         Ok(())
     }

@@ -131,7 +131,9 @@ fn data_directory() -> Option<PathBuf> {
 #[test]
 fn ridge_halves_the_regret_of_small_deployments_on_real_data() {
     let Some(directory) = data_directory() else {
-        eprintln!("SKIP: no data sets: {CLOUD_RTT_FILE} is absent; set MERIDIAN_DATA to a directory that has it");
+        eprintln!(
+            "SKIP: no data sets: {CLOUD_RTT_FILE} is absent; set MERIDIAN_DATA to a directory that has it"
+        );
         return;
     };
     let trained = train(&TrainOptions::new(Source::DataDirectory(directory), 0)).unwrap();
