@@ -14,7 +14,7 @@ fn run(tool: &str, rig: &Rig, arguments: &str) -> Option<String> {
     let output = match output {
         Ok(output) => output,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            eprintln!("skipped: {tool} is not installed (knot-dnsutils, bind9-dnsutils)");
+            eprintln!("SKIP: {tool} is not installed (knot-dnsutils, bind9-dnsutils)");
             return None;
         }
         Err(error) => panic!("{tool}: {error}"),

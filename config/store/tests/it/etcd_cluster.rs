@@ -21,7 +21,7 @@ pub fn etcd_binary() -> Option<PathBuf> {
     if found.is_none() {
         let ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
         assert!(!ci, "etcd is not installed (Debian: etcd-server)");
-        eprintln!("skipped: etcd is not installed (Debian: etcd-server)");
+        eprintln!("SKIP: etcd is not installed (Debian: etcd-server)");
     }
     found
 }

@@ -176,7 +176,7 @@ fn installed_peers_answer_by_the_map() {
                 assert!(subject.process.cpu() > Duration::ZERO, "{name}");
             }
             Err(GenError::Missing { program, package }) => {
-                println!("skipped: {program} is not installed (Debian: {package})");
+                println!("SKIP: {program} is not installed (Debian: {package})");
             }
             Err(error) => unreachable!("{name}: {error}"),
         }

@@ -49,7 +49,7 @@ fn installed_peers_proxy() {
     let upstream = responder();
     let load = match wrk::Wrk::new(folder.path()) {
         Ok(load) => load,
-        Err(error) => return println!("skipped: {error}"),
+        Err(error) => return println!("SKIP: {error}"),
     };
     for name in PEERS {
         match start(name, folder.path(), upstream) {
@@ -61,7 +61,7 @@ fn installed_peers_proxy() {
                 assert!(totals.requests > 0, "{name}: {totals:?}");
             }
             Err(GenError::Missing { program, package }) => {
-                println!("skipped: {program} is not installed (Debian: {package})");
+                println!("SKIP: {program} is not installed (Debian: {package})");
             }
             Err(error) => unreachable!("{name}: {error}"),
         }
