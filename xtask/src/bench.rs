@@ -23,7 +23,7 @@ pub struct BenchArgs {
 
 /// Builds what is measured and runs one benchmark.
 pub fn run(args: &BenchArgs) -> Result<()> {
-    setup::run(setup::Need::Bench)?;
+    setup::run(setup::Need::Test)?;
     shell::run(&mut shell::cargo(&[
         "build",
         "--release",

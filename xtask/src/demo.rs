@@ -18,8 +18,13 @@ pub struct DemoArgs {
 
 /// Builds the release binary and runs the demo until Ctrl-C, or its check.
 pub fn run(args: &DemoArgs) -> Result<()> {
-    // etcd and the independent clients come with the test packages.
-    setup::run(setup::Need::Test)?;
+    // Only the demo on etcd needs more than what compiles it.
+    let need = if args.store == "etcd" {
+        setup::Need::Test
+    } else {
+        setup::Need::Build
+    };
+    setup::run(need)?;
     shell::run(&mut shell::cargo(&[
         "build",
         "--release",

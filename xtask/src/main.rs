@@ -31,12 +31,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Install what building, testing or benchmarking needs from the system's packages.
-    Setup {
-        /// Also install the peers that `bench` compares against.
-        #[arg(long)]
-        bench: bool,
-    },
+    /// Install what building, testing and benchmarking need from the system's packages.
+    Setup,
     /// Start five regions, GeoDNS, proxy, store, model and admin API on loopback.
     Demo(demo::DemoArgs),
     /// Run every test, as CI does.
@@ -53,11 +49,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
-        Task::Setup { bench } => setup::run(if bench {
-            setup::Need::Bench
-        } else {
-            setup::Need::Test
-        }),
+        Task::Setup => setup::run(setup::Need::Test),
         Task::Demo(args) => demo::run(&args),
         Task::Test => tests_all::run(),
         Task::Check => check::run(),

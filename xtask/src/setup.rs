@@ -14,12 +14,10 @@ use crate::shell;
 /// How much of the list is needed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Need {
-    /// To compile the default members.
+    /// To compile the default members and run them.
     Build,
-    /// To run every test.
+    /// To run every test and every benchmark: the independent clients, stores and peers.
     Test,
-    /// To run the benchmarks beside the peers.
-    Bench,
 }
 
 struct Package {
@@ -76,29 +74,38 @@ const PACKAGES: &[Package] = &[
         "kdig",
         "an independent DNS client in the GeoDNS tests",
     ),
+    package(Need::Test, "bind9-dnsutils", "dig", "another one"),
     package(
         Need::Test,
-        "curl",
-        "curl",
-        "an independent HTTP client in the demo's tests",
+        "gdnsd",
+        "gdnsd",
+        "peer of `bench dns`, and its tests",
     ),
-    package(Need::Bench, "gdnsd", "gdnsd", "peer of `bench dns`"),
-    package(Need::Bench, "knot", "knotd", "peer of `bench dns`"),
     package(
-        Need::Bench,
+        Need::Test,
+        "knot",
+        "knotd",
+        "peer of `bench dns`, and its tests",
+    ),
+    package(
+        Need::Test,
         "knot-module-geoip",
         "/usr/lib/x86_64-linux-gnu/knot/modules-3.2/geoip.so",
         "Knot's geography",
     ),
-    package(Need::Bench, "dnsperf", "dnsperf", "load for `bench dns`"),
-    package(Need::Bench, "haproxy", "haproxy", "peer of `bench http`"),
     package(
-        Need::Bench,
+        Need::Test,
+        "haproxy",
+        "haproxy",
+        "peer of `bench http`, and its tests",
+    ),
+    package(
+        Need::Test,
         "nginx-light",
         "nginx",
-        "peer and upstream of `bench http`",
+        "peer of `bench http`, and its tests",
     ),
-    package(Need::Bench, "wrk", "wrk", "load for `bench http`"),
+    package(Need::Test, "wrk", "wrk", "load for `bench http`"),
 ];
 
 /// Installs what is missing for `need`.

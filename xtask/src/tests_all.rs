@@ -98,12 +98,16 @@ struct Counts {
 }
 
 impl Counts {
-    /// Reads the closing lines of nextest (`12 tests run: 12 passed`) and libtest (`ok. 12 passed`).
+    /// Reads the closing line of nextest (`12 tests run: 12 passed`); without one, those of libtest
+    /// (`ok. 12 passed`), which nextest shows for each single test.
     fn add(&mut self, lines: &[String]) {
-        for line in lines
-            .iter()
-            .filter(|line| line.contains("tests run:") || line.contains("test result:"))
-        {
+        let nextest = lines.iter().any(|line| line.contains("tests run:"));
+        let closing = if nextest {
+            "tests run:"
+        } else {
+            "test result:"
+        };
+        for line in lines.iter().filter(|line| line.contains(closing)) {
             let words: Vec<&str> = line.split_whitespace().collect();
             let passed = words.windows(2).find(|pair| pair[1].starts_with("passed"));
             self.passed += passed
