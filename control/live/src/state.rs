@@ -91,10 +91,12 @@ impl State {
             .probe(&transition.endpoint, probed, &transition.cause, now)
     }
 
-    /// Takes over a data plane's report, unless that would eject more than half of the endpoint's region.
+    /// Takes over a data plane's report, unless it would eject more than half of the endpoint's
+    /// region or the last endpoint that serves there.
     ///
-    /// The bound keeps a fault on our own side (a broken uplink makes every upstream look
-    /// dead) from emptying a region on the word of one proxy; probes decide such cases.
+    /// The bound keeps a fault on our own side (a broken uplink, a proxy out of breath makes every
+    /// upstream look dead) from emptying a region on the word of one proxy. Each failed request is
+    /// retried elsewhere anyway; whether a region is dead, probes decide.
     pub fn reported(
         &mut self,
         report: &PassiveReport,
@@ -104,15 +106,15 @@ impl State {
         if !fails_over(topology) {
             return None;
         }
-        let region = topology
-            .endpoints
-            .iter()
-            .find(|endpoint| endpoint.id == report.endpoint)?
-            .region;
+        let reported = topology.endpoint(&report.endpoint)?;
+        let region = topology.endpoints[reported.index()].region;
         let (all, ejected) = self.count(topology, region, |ledger, id| {
             *id == report.endpoint || ledger.get(id).is_some_and(|health| health.is_ejected())
         });
-        if ejected > 1 && ejected * 2 > all {
+        let (_, others) = self.count(topology, region, |ledger, id| {
+            *id != report.endpoint && ledger.serves(id)
+        });
+        if others == 0 || (ejected > 1 && ejected * 2 > all) {
             return None;
         }
         self.ledger

@@ -41,24 +41,54 @@ async fn a_dead_endpoint_is_avoided_without_a_compile_and_taken_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_passive_report_ejects() {
+async fn a_passive_report_ejects_but_never_the_last_of_a_region() {
     let rig = Rig::start().await;
     rig.until_picked("near-1").await;
-    rig.live.report(PassiveReport {
-        endpoint: "near-1".parse().unwrap(),
+    let report = |endpoint: &str| PassiveReport {
+        endpoint: endpoint.parse().unwrap(),
         kind: PassiveKind::Status5xx,
-    });
-    rig.until_picked("far-1").await;
-    let status = rig.live.status();
-    let endpoint = status
-        .endpoints
-        .iter()
-        .find(|endpoint| endpoint.id == "near-1")
-        .unwrap();
-    assert_eq!(
-        (endpoint.state, endpoint.cause.as_str()),
-        ("ejected", "answers are 5xx")
+    };
+    let state = |id: &str| {
+        let status = rig.live.status();
+        let endpoint = status
+            .endpoints
+            .iter()
+            .find(|endpoint| endpoint.id == id)
+            .cloned();
+        endpoint.map(|endpoint| (endpoint.state, endpoint.cause))
+    };
+    rig.live.report(report("near-1"));
+
+    let (near, far) = rig.endpoints.addresses();
+    let second = format!(
+        "endpoints: [{{ id: near-2, address: {}, port: {}, services: [shop] }}, {{ id: near-1,",
+        far.ip(),
+        far.port()
     );
+    let two = crate::rig::topology(near, far, "").replacen("endpoints: [{ id: near-1,", &second, 1);
+    rig.edit("topology.yaml", &two);
+    rig.until("near-2 is known", || state("near-2").is_some())
+        .await;
+    assert_eq!(
+        state("near-1").unwrap().0,
+        "serving",
+        "it was the last of its region"
+    );
+
+    rig.live.report(report("near-1"));
+    rig.until_picked("near-2").await;
+    let ejected = ("ejected", "answers are 5xx".to_owned());
+    rig.until("the ejection shows", || {
+        state("near-1") == Some(ejected.clone())
+    })
+    .await;
+    rig.live.report(report("near-2"));
+    rig.live.report(report("far-1"));
+    rig.until("the reports are read", || {
+        rig.live.probes().iter().all(|probe| probe.consecutive > 3)
+    })
+    .await;
+    assert_eq!(rig.pick().unwrap().as_str(), "near-2");
 }
 
 #[tokio::test(flavor = "multi_thread")]
