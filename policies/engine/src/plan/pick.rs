@@ -126,7 +126,8 @@ impl Plan {
     }
 
     /// Up to `out.len()` (at most [`MAX_ANSWERS`]) different endpoints for a client, best first;
-    /// returns how many were found. The first is what [`Self::pick`] gives.
+    /// returns how many were found. The first is what [`Self::pick`] gives, and none of the others is
+    /// worse in health or load: the list ends where only a laxer pass would find more.
     pub fn pick_many(
         &self,
         service: ServiceIdx,
@@ -141,6 +142,7 @@ impl Plan {
         let service = &self.services[service.index()];
         let mut taken = [EndpointIdx(0); MAX_ANSWERS];
         let mut found = 0;
+        let mut laxest = 0;
         for slot in out.iter_mut().take(MAX_ANSWERS) {
             let excluded = &taken[..found];
             let question = Question {
@@ -154,11 +156,37 @@ impl Plan {
             let Some(pick) = question.answer_without_leaving() else {
                 break;
             };
+            if found == 0 {
+                laxest = laxity(pick.reason);
+            } else if laxity(pick.reason) > laxest {
+                break;
+            }
             *slot = pick;
             taken[found] = pick.endpoint;
             found += 1;
         }
         found
+    }
+
+    /// Whether a region where clients of this class may go is coming back: its ramp admits some of
+    /// them and refuses others.
+    #[must_use]
+    pub fn is_ramping(&self, service: ServiceIdx, class: ClassId, bits: &HealthBits) -> bool {
+        self.route(service, class).is_some_and(|route| {
+            route.entries[..usize::from(route.normal)]
+                .iter()
+                .any(|entry| bits.ramp(self.pools[entry.pool as usize].region) != u16::MAX)
+        })
+    }
+}
+
+/// How much of health and load was disregarded for a pick.
+const fn laxity(reason: Reason) -> u8 {
+    match reason {
+        Reason::Best | Reason::Spread | Reason::Failover => 0,
+        Reason::Panic => 1,
+        Reason::LastResort => 2,
+        Reason::IgnoringHealth => 3,
     }
 }
 

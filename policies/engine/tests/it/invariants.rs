@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use meridian_engine::plan::MAX_ANSWERS;
 use meridian_engine::policy::Wall;
 use meridian_engine::{
     ClassId, ClientKey, EndpointState, HealthBits, Pick, Plan, Reason, World, compile,
@@ -77,6 +78,20 @@ fn all_picks(plan: &Plan, service: ServiceIdx, class: ClassId, bits: &HealthBits
     picks
 }
 
+/// The passes of a pick, strictest first.
+fn rank(reason: Reason) -> usize {
+    let passes: [&[Reason]; 4] = [
+        &[Reason::Best, Reason::Spread, Reason::Failover],
+        &[Reason::Panic],
+        &[Reason::LastResort],
+        &[Reason::IgnoringHealth],
+    ];
+    passes
+        .iter()
+        .position(|pass| pass.contains(&reason))
+        .unwrap()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
@@ -126,6 +141,29 @@ proptest! {
                 }
                 let shares: f32 = plan.shares(service, class, &bits).iter().map(|(_, s)| s).sum();
                 prop_assert!(pick.is_none() || (shares - 1.0).abs() < 1e-3, "{}", shares);
+            }
+        }
+    }
+
+    /// A multi-value answer holds nobody worse than its first: a client may use any of them.
+    #[test]
+    fn answers_are_as_good_as_their_first(seed in any::<u64>()) {
+        let mut world = random_world(seed);
+        let plan = compile(&world);
+        disturb(&mut world, &mut Chance::new(seed));
+        let bits = HealthBits::new(&plan, &world);
+        for service in services(&world) {
+            for class in classes(&world) {
+                let Some(first) = plan.pick(service, class, ClientKey(seed), &bits) else {
+                    continue;
+                };
+                let mut many = [first; MAX_ANSWERS];
+                let found = plan.pick_many(service, class, ClientKey(seed), &bits, &mut many);
+                prop_assert_eq!(many[..found].first(), Some(&first));
+                for pick in &many[..found] {
+                    prop_assert!(bits.is_available(pick.endpoint) || !bits.is_available(first.endpoint));
+                    prop_assert!(rank(pick.reason) <= rank(first.reason), "{:?} {:?}", first, pick);
+                }
             }
         }
     }
