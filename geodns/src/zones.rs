@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use hickory_proto::rr::rdata::{A, AAAA, CNAME, MX, NS, SOA, TXT};
 use hickory_proto::rr::{Name, RData};
+use meridian_engine::Fallback;
 use meridian_engine::plan::MAX_ANSWERS;
 use meridian_live::Published;
 use meridian_topology::{
@@ -52,6 +53,8 @@ pub(crate) struct SteeredName {
     pub(crate) service: ServiceIdx,
     pub(crate) ttl_seconds: u32,
     pub(crate) answer: SteeredAnswer,
+    /// What the policy answers when nobody is left; empty when it answers nothing.
+    pub(crate) fixed: Box<[IpAddr]>,
     pub(crate) counters: SteeredCounters,
 }
 
@@ -215,6 +218,7 @@ fn add_service(
         service: idx,
         ttl_seconds: dns.ttl.0,
         answer,
+        fixed: fixed_answer(published, idx),
         counters,
     });
     for name in &dns.names {
@@ -222,6 +226,22 @@ fn add_service(
             builder.steered(&name, steered_idx);
         }
     }
+}
+
+/// The static addresses of a service's policy that belong to no endpoint: an endpoint is answered
+/// only by a pick, because only picks stay inside the compliance wall and pass over the dead.
+fn fixed_answer(published: &Published, service: ServiceIdx) -> Box<[IpAddr]> {
+    let Fallback::Static(addresses) = published.plan.fallback(service) else {
+        return Box::default();
+    };
+    let endpoints = &published.world.topology.endpoints;
+    let is_endpoint = |address: IpAddr| {
+        endpoints
+            .iter()
+            .any(|endpoint| endpoint.address.to_canonical() == address.to_canonical())
+    };
+    let fixed = addresses.iter().copied();
+    fixed.filter(|address| !is_endpoint(*address)).collect()
 }
 
 impl Families {

@@ -59,7 +59,7 @@ pub(super) struct Resolution<'z, 'w, 'b> {
     pub(super) failover_ttl_seconds: u32,
     /// A number of this question alone, for services that are not sticky.
     pub(super) draw: u64,
-    /// What steering decided, if the question came to a steered name.
+    /// What steering decided at the first steered name that the question came to.
     pub(super) steered: Option<SteeredFact>,
 }
 
@@ -190,18 +190,18 @@ impl<'z> Resolution<'z, '_, '_> {
             self.failover_ttl_seconds,
             self.draw,
         );
-        self.steered = fact;
+        self.steered = self.steered.or(fact);
         match steer {
             Steer::NoData => self.negative(zone, owner, name_bytes),
             Steer::Nobody { scope } => {
-                self.writer.set_scope(scope);
+                self.writer.narrow_scope(scope);
                 self.writer.set_error(NOBODY);
                 return Ok(Step::Done(Verdict::error(Rcode::ServFail)));
             }
             Steer::Addresses {
                 addresses, scope, ..
             } if addresses.iter().len() == 0 => {
-                self.writer.set_scope(scope);
+                self.writer.narrow_scope(scope);
                 self.negative(zone, owner, name_bytes);
             }
             Steer::Addresses {
@@ -209,7 +209,7 @@ impl<'z> Resolution<'z, '_, '_> {
                 ttl_seconds,
                 scope,
             } => {
-                self.writer.set_scope(scope);
+                self.writer.narrow_scope(scope);
                 self.writer
                     .addresses(owner, ttl_seconds, addresses.iter())?;
             }
@@ -218,7 +218,7 @@ impl<'z> Resolution<'z, '_, '_> {
                 ttl_seconds,
                 scope,
             } => {
-                self.writer.set_scope(scope);
+                self.writer.narrow_scope(scope);
                 let target = self.writer.cname(owner, ttl_seconds, &alias.target)?;
                 if rtype != RType::CNAME && rtype != RType::ANY {
                     return Ok(Step::Follow {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use meridian_engine::hash::{STICKY_PREFIX_V4, STICKY_PREFIX_V6};
 use meridian_engine::plan::MAX_ANSWERS;
 use meridian_engine::policy::{MAX_STATIC_ADDRESSES, Sticky};
-use meridian_engine::{ClassId, ClientKey, Fallback, Pick, Reason};
+use meridian_engine::{ClassId, ClientKey, Pick, Reason};
 use meridian_topology::{EndpointIdx, RegionIdx, ServiceIdx};
 
 use super::client::Client;
@@ -129,9 +129,15 @@ pub(super) fn steer<'z>(
     };
     let Some(first) = picks.first() else {
         let scope = client.scope(class, 0);
-        return (nobody(zones, name, rtype, scope), Some(fact));
+        let nobody = nobody(name, rtype, failover_ttl_seconds, scope);
+        return (nobody, Some(fact));
     };
     let (addresses, chance) = wanted.addresses_of(zones, picks, rtype);
+    // A ramp takes some clients of the class and refuses others.
+    let chance = chance
+        || published
+            .plan
+            .is_ramping(name.service, class.class, &published.bits);
     let scope = client.scope(class, if chance { key_bits } else { 0 });
     let ttl_seconds = match first.reason {
         Reason::Best | Reason::Spread => name.ttl_seconds,
@@ -210,14 +216,19 @@ impl Wanted {
 }
 
 /// The policy's answer when nobody is left.
-fn nobody(zones: &Zones, name: &SteeredName, rtype: RType, scope: u8) -> Steer<'static> {
-    match zones.published().plan.fallback(name.service) {
-        Fallback::Closed => Steer::Nobody { scope },
-        Fallback::Static(addresses) => Steer::Addresses {
-            addresses: Addresses::collect(addresses.iter().copied(), rtype, ADDRESSES_MAX),
-            ttl_seconds: name.ttl_seconds,
-            scope,
-        },
+fn nobody(
+    name: &SteeredName,
+    rtype: RType,
+    failover_ttl_seconds: u32,
+    scope: u8,
+) -> Steer<'static> {
+    if name.fixed.is_empty() {
+        return Steer::Nobody { scope };
+    }
+    Steer::Addresses {
+        addresses: Addresses::collect(name.fixed.iter().copied(), rtype, ADDRESSES_MAX),
+        ttl_seconds: name.ttl_seconds.min(failover_ttl_seconds),
+        scope,
     }
 }
 

@@ -175,8 +175,61 @@ fn a_static_fallback_is_answered_by_family() {
     let line = ask(&zones, &Ask::new("static.example.test.", RecordType::A));
     assert_eq!(
         line,
-        "NOERROR aa | an: static.example.test. 30 A 192.0.2.200, static.example.test. 30 A 192.0.2.201"
+        "NOERROR aa | an: static.example.test. 5 A 192.0.2.200, static.example.test. 5 A 192.0.2.201"
     );
+}
+
+/// The fixture's world with one part of its topology replaced.
+fn world_with(from: &str, to: &str) -> World {
+    let text = include_str!("../../tests/fixture/topology.yaml");
+    assert_eq!(text.matches(from).count(), 1, "{from}");
+    crate::fixture::world_of(&text.replace(from, to), crate::fixture::clients())
+}
+
+#[test]
+fn a_static_fallback_never_answers_an_endpoint() {
+    let check = |to: &str, expected: &str| {
+        // us-1 is outside of the policy's compliance wall.
+        let mut world = world_with("us-1, address: 192.0.2.1,", to);
+        down(&mut world, &["eu-1"]);
+        let question = Ask::new("static.example.test.", RecordType::A);
+        assert_eq!(ask(&zones_of(world), &question), expected);
+    };
+    check(
+        "us-1, address: 192.0.2.200,",
+        "NOERROR aa | an: static.example.test. 5 A 192.0.2.201",
+    );
+    let mut endpoints = String::new();
+    for (at, address) in ["192.0.2.200", "192.0.2.201", "\"2001:db8::200\""]
+        .iter()
+        .enumerate()
+    {
+        endpoints.push_str(&format!(
+            "x-{at}, address: {address}, port: 80, services: [shop] }}\n      - {{ id: "
+        ));
+    }
+    check(&format!("{endpoints}us-1, address: 192.0.2.1,"), "SERVFAIL");
+}
+
+#[test]
+fn a_chain_of_aliases_has_its_narrowest_scope_and_its_first_service() {
+    // Two endpoints that the client's /24 chooses between, then one that serves the whole class.
+    let text = include_str!("../../tests/fixture/topology.yaml")
+        .replace(
+            "198.51.100.2, port: 80, services: [pair]",
+            "198.51.100.2, port: 80, services: [pair, alias]",
+        )
+        .replace("name: shop.other.test }", "name: shop.example.test }");
+    let zones = zones_of(crate::fixture::world_of(&text, crate::fixture::clients()));
+    let question = Ask::new("alias.example.test.", RecordType::A).subnet("10.2.0.0/24");
+    let (reply, packet) = reply_to(&zones, &question.bytes(), Transport::Udp, RESOLVER).unwrap();
+    assert_eq!(
+        summary(&packet),
+        "NOERROR aa | an: alias.example.test. 30 CNAME shop.example.test., shop.example.test. 30 A 198.51.100.1 | edns 1232 ecs 10.2.0.0/24/24"
+    );
+    let topology = &zones.published().world.topology;
+    let alias = topology.service(&"alias".parse().unwrap());
+    assert_eq!(reply.steered.map(|fact| fact.service), alias);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! DNS over TCP (RFC 7766): two bytes of length before every message, many messages a connection.
 //!
 //! A connection is one task that reads, answers and writes in order; answers to pipelined queries
-//! are collected while more queries are already buffered and written together. A query takes
+//! are collected while a whole next query is already buffered and written together. A query takes
 //! microseconds, so nothing is gained by answering out of order.
 //!
 //! Limits: connections, queries per connection and silence by configuration; a query longer than
@@ -148,7 +148,7 @@ impl Connection {
             };
             let Ok(Ok(())) = read else { break };
             self.answer();
-            if self.stream.buffer().is_empty() || self.outgoing.len() >= FLUSH_BYTES {
+            if !holds_whole_query(self.stream.buffer()) || self.outgoing.len() >= FLUSH_BYTES {
                 match timeout(
                     settings.idle_timeout,
                     self.stream.get_mut().write_all(&self.outgoing),
@@ -183,6 +183,14 @@ impl Connection {
         self.outgoing
             .extend_from_slice(&self.response[..reply.bytes]);
     }
+}
+
+/// Whether the next query has arrived to its end, so that its answer may go out with the last one. A
+/// client may wait for that one before it sends the rest.
+fn holds_whole_query(buffer: &[u8]) -> bool {
+    buffer
+        .split_first_chunk()
+        .is_some_and(|(length, rest)| rest.len() >= usize::from(u16::from_be_bytes(*length)))
 }
 
 /// Reads one message with its length.

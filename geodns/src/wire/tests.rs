@@ -182,7 +182,8 @@ fn responses_decode_and_keep_their_bound() {
         writer.addresses(Owner::QUESTION, 30, addresses.iter().copied()),
         Err(Full)
     );
-    writer.set_scope(16);
+    writer.narrow_scope(16);
+    writer.narrow_scope(8);
     writer.set_error(ExtendedError {
         code: 0,
         text: "why",

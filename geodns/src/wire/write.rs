@@ -234,14 +234,15 @@ impl<'b> ResponseWriter<'b> {
         self.truncated
     }
 
-    /// The scope of the answer for the client subnet option, when one is answered.
-    pub fn set_scope(&mut self, scope: u8) {
+    /// Narrows the scope of the answer, when a client subnet is answered, to `scope` bits: an answer
+    /// along a chain of aliases holds for no more clients than its narrowest link.
+    pub fn narrow_scope(&mut self, scope: u8) {
         if let Some(OptReply {
             subnet: Some((_, to)),
             ..
         }) = &mut self.opt
         {
-            *to = scope;
+            *to = (*to).max(scope);
         }
     }
 

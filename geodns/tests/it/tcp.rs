@@ -55,6 +55,24 @@ async fn a_query_may_come_in_pieces() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_does_not_wait_for_the_rest_of_the_next_query() {
+    // Longer than the client's patience: only a flush of its own brings the first answer.
+    let rig = Rig::start(|config| config.tcp.idle_timeout = Millis(300_000));
+    let mut stream = rig.tcp();
+    let packet = query(9, "www.example.test.", RecordType::A, None);
+    let length = u16::try_from(packet.len()).unwrap().to_be_bytes();
+    let framed = [&length[..], &packet].concat();
+    for cut in [1, 2, framed.len() - 1] {
+        let (start, rest) = framed.split_at(cut);
+        stream.write_all(&[&framed[..], start].concat()).unwrap();
+        assert_eq!(answers(&receive_tcp(&mut stream).unwrap()).len(), 2);
+        stream.write_all(rest).unwrap();
+        assert_eq!(answers(&receive_tcp(&mut stream).unwrap()).len(), 2);
+    }
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn limits_close_connections() {
     let rig = Rig::start(|config| {
         config.tcp.connections = 2;
