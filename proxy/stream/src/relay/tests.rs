@@ -84,7 +84,14 @@ async fn silence_ends_it_and_any_byte_keeps_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_cut_ends_it_at_once() {
-    let Running { relay, cut, .. } = start();
+    // Both ends stay open: what `..` leaves out would be dropped here, and the
+    // relay would finish by itself.
+    let Running {
+        client: _client,
+        upstream: _upstream,
+        relay,
+        cut,
+    } = start();
     cut.cancel();
     assert_eq!(relay.await.unwrap().0, End::Cut);
 }
