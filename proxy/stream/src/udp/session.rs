@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use meridian_engine::Pick;
 use meridian_live::{PassiveKind, Published};
 use meridian_telemetry::DecisionId;
 use meridian_telemetry::access::{AccessRecord, Outcome, StreamDetails, StreamTransport};
@@ -45,7 +46,7 @@ pub(super) struct Session {
     began_unix_us: u64,
     /// Sticky over the life of the session, also for services that are not.
     nonce: DecisionId,
-    excluded: Vec<EndpointIdx>,
+    excluded: Excluded,
     attempts: u8,
     bytes_in: u64,
     bytes_out: u64,
@@ -61,6 +62,34 @@ struct Upstream {
     since: Instant,
     /// Whether the decision has been logged with its outcome.
     settled: bool,
+}
+
+/// Endpoints that failed this session. Indices mean something within one
+/// publication only, so a new one begins with none. At most as many as there
+/// are attempts.
+#[derive(Debug, Default)]
+struct Excluded {
+    sequence: u64,
+    endpoints: Vec<EndpointIdx>,
+}
+
+impl Excluded {
+    fn push(&mut self, published: &Published, endpoint: EndpointIdx) {
+        if self.sequence != published.sequence {
+            self.sequence = published.sequence;
+            self.endpoints.clear();
+        }
+        self.endpoints.push(endpoint);
+    }
+
+    /// Those that count under this publication.
+    fn under(&self, published: &Published) -> &[EndpointIdx] {
+        if self.sequence == published.sequence {
+            &self.endpoints
+        } else {
+            &[]
+        }
+    }
 }
 
 /// What woke a session.
@@ -89,7 +118,7 @@ impl Session {
             began: Instant::now(),
             began_unix_us: unix_us(),
             nonce: port.shared.ids.next_id(),
-            excluded: Vec::new(),
+            excluded: Excluded::default(),
             attempts: 0,
             bytes_in: 0,
             bytes_out: 0,
@@ -197,7 +226,7 @@ impl Session {
             0 => self.nonce,
             _ => self.shared.ids.next_id(),
         };
-        let Some(chosen) = question.ask(&self.excluded) else {
+        let Some(chosen) = question.ask(self.excluded.under(&question.published)) else {
             self.shared
                 .log_decision(decision, service, &question, None, Attempt::Failed);
             return Err(Outcome::NoEndpoint);
@@ -229,13 +258,12 @@ impl Session {
             else {
                 return false;
             };
-            let Some(index) = still_allowed(&question, &upstream.chosen) else {
+            let Some(chosen) = still_allowed(&question, &upstream.chosen) else {
                 self.start_over(upstream);
                 return false;
             };
-            upstream.chosen.pick.endpoint = index;
+            upstream.chosen = chosen;
             upstream.question = question;
-            self.excluded.clear();
         }
         let published = &upstream.question.published;
         let available = published.bits.is_available(upstream.chosen.pick.endpoint);
@@ -249,7 +277,7 @@ impl Session {
     /// The next choice is not a retry: the endpoint served until now.
     fn start_over(&mut self, upstream: &mut Upstream) {
         self.settle(upstream, Attempt::Silent);
-        self.excluded.clear();
+        self.excluded = Excluded::default();
         self.attempts = 0;
     }
 
@@ -296,7 +324,8 @@ impl Session {
             .passive
             .failed(&chosen.endpoint.id, PassiveKind::ConnectFailed);
         count_failure(&self.shared, &upstream.question, chosen, failure);
-        self.excluded.push(chosen.pick.endpoint);
+        self.excluded
+            .push(&upstream.question.published, chosen.pick.endpoint);
         self.settle(upstream, Attempt::Failed);
     }
 
@@ -373,22 +402,25 @@ fn pending_error(socket: &UdpSocket) -> io::Result<()> {
     }
 }
 
-/// The endpoint's index in a newer plan, if that plan still has it for this
-/// client, at the same address.
-fn still_allowed(question: &Question, chosen: &Chosen) -> Option<EndpointIdx> {
+/// The choice in a newer plan's terms, if that plan still has the endpoint for
+/// this client, at the same address. Every index in it is the newer plan's.
+fn still_allowed(question: &Question, chosen: &Chosen) -> Option<Chosen> {
     let Published { plan, world, .. } = &*question.published;
-    let same = |index: &EndpointIdx| {
-        world
-            .topology
-            .endpoints
-            .get(index.index())
-            .is_some_and(|endpoint| {
-                endpoint.id == chosen.endpoint.id
-                    && endpoint.address == chosen.endpoint.address
-                    && endpoint.port == chosen.endpoint.port
-            })
-    };
-    plan.candidates(question.service, question.class).find(same)
+    let mut candidates = plan.candidates(question.service, question.class);
+    candidates.find_map(|index| {
+        let endpoint = world.topology.endpoints.get(index.index())?;
+        let same = endpoint.id == chosen.endpoint.id
+            && endpoint.address == chosen.endpoint.address
+            && endpoint.port == chosen.endpoint.port;
+        same.then(|| Chosen {
+            pick: Pick {
+                endpoint: index,
+                region: endpoint.region,
+                ..chosen.pick
+            },
+            endpoint: endpoint.clone(),
+        })
+    })
 }
 
 fn is_drained(published: &Published, chosen: &Chosen) -> bool {

@@ -46,8 +46,14 @@ pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
 /// and the given services. `any` as a port becomes port 0, which text may not
 /// say: the kernel's choice, so that tests never meet.
 pub fn topology(regions: &[&[SocketAddr]], services: &str) -> Topology {
+    let numbered: Vec<_> = regions.iter().copied().enumerate().collect();
+    topology_numbered(&numbered, services)
+}
+
+/// As [`topology`], in the order given, with names after the numbers given.
+pub fn topology_numbered(regions: &[(usize, &[SocketAddr])], services: &str) -> Topology {
     let mut text = String::from("regions:\n");
-    for (at, endpoints) in regions.iter().enumerate() {
+    for (at, endpoints) in regions {
         let latitude = 10 * at;
         let _ = write!(
             text,

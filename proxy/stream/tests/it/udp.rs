@@ -9,7 +9,7 @@ use meridian_stream::{StreamConfig, Transport};
 use meridian_topology::{EndpointIdx, Millis};
 use tokio::net::UdpSocket;
 
-use crate::harness::{Proxy, soon, topology, udp_service, until, world};
+use crate::harness::{Proxy, soon, topology, topology_numbered, udp_service, until, world};
 
 const OPEN: &str = "meridian_stream_open_connections{service=\"echo\",transport=\"udp\"}";
 
@@ -196,6 +196,28 @@ async fn a_new_plan_moves_only_sessions_it_does_not_allow() {
     // The endpoint is gone from the topology.
     proxy.plan.replace(world(topology(&[&[near]], &services)));
     assert_eq!(ask(&client, "4").await, "near:4");
+    proxy.stop().await;
+}
+
+/// Indices shift from plan to plan: what a session remembers of its endpoint
+/// must be the newest plan's.
+#[tokio::test]
+async fn a_session_knows_its_region_in_every_plan() {
+    let (old, _) = named("old").await;
+    let (new, _) = named("new").await;
+    let services = udp_service("");
+    let proxy = Proxy::start(world(topology(&[&[old]], &services)), quick());
+    let client = client(&proxy).await;
+    assert_eq!(ask(&client, "1").await, "old:1");
+    // The session's region is the second one now, and drained: it stays.
+    let shifted = topology_numbered(&[(1, &[new]), (0, &[old])], &services);
+    let mut drained = world(shifted);
+    drained
+        .admin
+        .drained_regions
+        .insert("region-0".parse().unwrap());
+    proxy.plan.replace(drained);
+    assert_eq!(ask(&client, "2").await, "old:2");
     proxy.stop().await;
 }
 
