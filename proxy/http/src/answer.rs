@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header;
+use http::{Method, header};
 use meridian_engine::Fallback;
 use pingora_core::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::ResponseHeader;
@@ -64,13 +64,37 @@ async fn linger(downstream: &mut Downstream) -> std::io::Result<()> {
 
 /// Answers a request in place of an upstream. The connection stays usable.
 pub(crate) async fn respond(session: &mut Session, status: u16, text: &str) -> Result<()> {
+    write(session, status, text, None).await
+}
+
+/// As [`respond`], with the methods that the target knows: 405 must name them
+/// (RFC 9110, section 15.5.6).
+pub(crate) async fn respond_allowing(
+    session: &mut Session,
+    status: u16,
+    text: &str,
+    methods: &[Method],
+) -> Result<()> {
+    let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    write(session, status, text, Some(names.join(", "))).await
+}
+
+async fn write(
+    session: &mut Session,
+    status: u16,
+    text: &str,
+    allow: Option<String>,
+) -> Result<()> {
     let body = Bytes::from(format!("{text}\n"));
-    let mut head = ResponseHeader::build_no_case(status, Some(4))?;
+    let mut head = ResponseHeader::build_no_case(status, Some(5))?;
     head.insert_header(header::CONTENT_TYPE, "text/plain; charset=utf-8")?;
     head.insert_header(header::CONTENT_LENGTH, body.len())?;
     head.insert_header(header::CACHE_CONTROL, "no-store")?;
+    if let Some(methods) = allow {
+        head.insert_header(header::ALLOW, methods)?;
+    }
     session.write_response_header(Box::new(head), false).await?;
-    let body = (session.req_header().method != http::Method::HEAD).then_some(body);
+    let body = (session.req_header().method != Method::HEAD).then_some(body);
     session.write_response_body(body, true).await
 }
 

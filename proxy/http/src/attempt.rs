@@ -46,9 +46,14 @@ impl Failure {
         }
     }
 
-    /// What it says of the endpoint's health.
-    pub(crate) fn passive(self) -> Option<PassiveKind> {
+    /// What it says of the endpoint's health. Silence and a close are the
+    /// endpoint's only while the exchange waits for it alone: a client that
+    /// stalls its upload, or takes its answer slowly, brings about both, and
+    /// must not be able to eject anybody.
+    pub(crate) fn passive(self, stage: Stage) -> Option<PassiveKind> {
+        let alone = matches!(stage, Stage::Connecting | Stage::Waiting);
         match self {
+            Self::Timeout | Self::Closed if !alone => None,
             Self::Connect | Self::Closed | Self::Malformed => Some(PassiveKind::ConnectFailed),
             Self::ConnectTimeout | Self::Timeout => Some(PassiveKind::Timeout),
             Self::Status(status) if status >= 500 => Some(PassiveKind::Status5xx),
@@ -91,6 +96,19 @@ impl Failure {
             _ => Self::Malformed,
         })
     }
+}
+
+/// How far an attempt had come when it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// There was no connection yet.
+    Connecting,
+    /// The client still owed a part of its request.
+    Uploading,
+    /// The request was complete; nothing was answered yet.
+    Waiting,
+    /// The answer had begun.
+    Answering,
 }
 
 /// [`Failure`] without its data: what metrics count by.

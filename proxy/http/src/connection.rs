@@ -24,7 +24,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::answer::refuse;
 use crate::config::Toggle;
 use crate::downstream::{Downstream, Gate, Protocol, Transport};
-use crate::head::{self, Body, Head, Parsed, Refusal};
+use crate::head::{self, Body, H2_PREFACE, Head, Parsed, Refusal};
 use crate::info::{ConnectionInfo, Scheme};
 use crate::metrics::Closed;
 use crate::worker::Shared;
@@ -70,7 +70,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, accepted: Accepted) {
     let _open = Open::new(&shared.metrics.connections);
     match establish(&shared, socket, peer, tls).await {
         Ok(downstream) if downstream.protocol() == Protocol::Http2 => {
-            http2(&shared, downstream).await;
+            negotiated_http2(&shared, downstream).await;
         }
         Ok(downstream) => http1(&shared, downstream).await,
         Err(closed) => shared.metrics.closed(closed),
@@ -151,6 +151,39 @@ async fn proxied_peer(
         .map_err(|_| Closed::ProxyHeader)?;
     let announced = header.and_then(|header| header.addresses);
     Ok((announced.map_or(peer, |addresses| addresses.source), rest))
+}
+
+/// HTTP/2 by ALPN: pingora waits for the preface without a limit, so it gets
+/// the connection only once the preface is there.
+async fn negotiated_http2(shared: &Shared, mut downstream: Downstream) {
+    let outcome = tokio::select! {
+        biased;
+        read = timeout(shared.header_timeout, preface(&mut downstream)) => read,
+        () = shared.idle_connections_end(true) => Ok(Ok(false)),
+    };
+    match outcome {
+        Ok(Ok(true)) => http2(shared, downstream).await,
+        Ok(Ok(false) | Err(_)) => Shutdown::shutdown(&mut downstream).await,
+        Err(_) => {
+            shared.metrics.closed(Closed::HeaderTimeout);
+            Shutdown::shutdown(&mut downstream).await;
+        }
+    }
+}
+
+/// Reads until the preface is complete, or the bytes cannot become it: HTTP/2
+/// has its own answer to that, and pingora gives it. `false` at the end of the
+/// stream.
+async fn preface(downstream: &mut Downstream) -> io::Result<bool> {
+    loop {
+        let ahead = downstream.ahead();
+        if ahead.len() >= H2_PREFACE.len() || !H2_PREFACE.starts_with(ahead) {
+            return Ok(true);
+        }
+        if downstream.read_ahead().await? == 0 {
+            return Ok(false);
+        }
+    }
 }
 
 async fn http2(shared: &Shared, downstream: Downstream) {

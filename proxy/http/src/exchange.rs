@@ -18,7 +18,7 @@ use meridian_telemetry::DecisionId;
 use meridian_topology::{EndpointIdx, model::Endpoint};
 use pingora_http::RequestHeader;
 
-use crate::attempt::{ATTEMPTS_MAX, Failure, Sent, may_retry};
+use crate::attempt::{ATTEMPTS_MAX, Failure, Sent, Stage, may_retry};
 use crate::authority;
 use crate::config::ClientFrom;
 use crate::info::{ConnectionInfo, Scheme};
@@ -34,7 +34,7 @@ pub(crate) struct Exchange {
     pub(crate) decision: DecisionId,
     /// Its route and choices; `None` when it was answered without.
     pub(crate) routed: Option<Routed>,
-    /// When the upstream's answer began.
+    /// When the answer of the current attempt's upstream began.
     pub(crate) first_byte: Option<Instant>,
 }
 
@@ -181,7 +181,7 @@ impl Routed {
     /// The endpoint answered 5xx and the answer goes to the client.
     pub(crate) fn answered_badly(&self, failure: Failure) {
         self.metrics().failed(failure.reason());
-        self.tell(failure);
+        self.tell(failure, Stage::Answering);
     }
 
     /// Whether an answer with this status is to be thrown away for another
@@ -192,11 +192,16 @@ impl Routed {
 
     /// The attempt failed. Whether there is another one; its endpoint is then
     /// the current one.
+    ///
+    /// A dead pooled connection is forgiven once: the request goes to the same
+    /// endpoint again, and the attempt counts neither against the endpoint nor
+    /// against the route's attempts.
     pub(crate) fn after(
         &mut self,
         failure: Failure,
         sent: Sent,
         origin: Origin,
+        stage: Stage,
         now: Instant,
     ) -> bool {
         let failed = self.pick;
@@ -204,18 +209,21 @@ impl Routed {
         self.metrics().failed(failure.reason());
         let dead_connection = origin == Origin::Pooled && failure == Failure::Closed;
         if !dead_connection {
-            self.tell(failure);
+            self.tell(failure, stage);
         }
-        let allowed = self.allowed(failure, sent, now);
-        let forgiven = dead_connection && self.forgive(sent, now);
-        let next = if allowed { self.another(failed) } else { None };
-        let next = next.or(if forgiven { failed } else { None });
-        if let Some(failed) = failed
-            && let Some(slot) = self.tried.get_mut(self.failures)
-        {
-            *slot = failed.endpoint;
-            self.failures += 1;
-        }
+        let next = if dead_connection && self.forgive(sent, now) {
+            failed
+        } else {
+            let allowed = self.allowed(failure, sent, now);
+            let next = if allowed { self.another(failed) } else { None };
+            if let Some(failed) = failed
+                && let Some(slot) = self.tried.get_mut(self.failures)
+            {
+                *slot = failed.endpoint;
+                self.failures += 1;
+            }
+            next
+        };
         if next.is_some() {
             self.pick = next;
             self.metrics().retried(failure.reason());
@@ -225,7 +233,8 @@ impl Routed {
 
     fn allowed(&self, failure: Failure, sent: Sent, now: Instant) -> bool {
         let route = self.route();
-        usize::from(self.attempts) < route.attempts_max
+        let attempts_max = route.attempts_max + usize::from(self.dead_connection_forgiven);
+        usize::from(self.attempts) < attempts_max
             && now < self.deadline
             && may_retry(failure, sent, &route.retry_on)
     }
@@ -262,8 +271,8 @@ impl Routed {
         )
     }
 
-    fn tell(&self, failure: Failure) {
-        if let (Some(kind), Some(pick)) = (failure.passive(), self.pick) {
+    fn tell(&self, failure: Failure, stage: Stage) {
+        if let (Some(kind), Some(pick)) = (failure.passive(stage), self.pick) {
             let id = &self.table.endpoint(pick.endpoint).id;
             self.table.runs.failed(pick.endpoint, id, kind);
         }
@@ -272,7 +281,7 @@ impl Routed {
 
 /// The host a request is for: HTTP/2's `:authority` or an absolute target, else
 /// `Host`. Empty where there is none (HTTP/1.0).
-fn host(request: &RequestHeader) -> &str {
+pub(crate) fn host(request: &RequestHeader) -> &str {
     let named = match request.uri.authority() {
         Some(authority) => Some(authority.as_str().as_bytes()),
         None => request

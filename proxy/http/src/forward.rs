@@ -2,14 +2,19 @@
 //!
 //! `X-Forwarded-For`, `-Proto` and `-Host` by the route's mode, and `Via`
 //! (RFC 9110, section 7.6.3). From a peer that is not trusted nothing of them
-//! passes; hop-by-hop fields are pingora's to strip.
+//! passes, and from a trusted one only the header that the client's address is
+//! read from: it vouches for no other, so that one may be the client's own
+//! invention. Hop-by-hop fields are pingora's to strip.
 
-use http::header::{HOST, VIA};
+use std::net::IpAddr;
+
+use http::header::{FORWARDED, HOST, VIA};
 use http::{HeaderName, HeaderValue, Version};
 use meridian_topology::Forwarded;
 use pingora_core::Result;
 use pingora_http::RequestHeader;
 
+use crate::config::ClientFrom;
 use crate::info::ConnectionInfo;
 
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -19,8 +24,13 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// Whether the peer's own forwarded headers are believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trust {
-    /// They pass, and the peer is added to them.
-    Trusted,
+    /// The one that `client_from` names passes.
+    Trusted {
+        /// The header the peer vouches for.
+        header: ClientFrom,
+        /// The client it names.
+        client: IpAddr,
+    },
     /// They are dropped.
     Stranger,
 }
@@ -34,7 +44,13 @@ pub(crate) fn write(
     mode: Forwarded,
 ) -> Result<()> {
     match (mode, trust) {
-        (Forwarded::Append, Trust::Trusted) => append(request, connection)?,
+        (Forwarded::Append, Trust::Trusted { header, client }) => {
+            match header {
+                ClientFrom::XForwardedFor => extend_hops(request, connection)?,
+                ClientFrom::Forwarded => request.insert_header(FOR, client.to_string())?,
+            }
+            complete(request, connection)?;
+        }
         (Forwarded::Append, Trust::Stranger) | (Forwarded::Replace, _) => {
             replace(request, connection)?;
         }
@@ -44,7 +60,8 @@ pub(crate) fn write(
     Ok(())
 }
 
-fn append(request: &mut RequestHeader, connection: &ConnectionInfo) -> Result<()> {
+fn extend_hops(request: &mut RequestHeader, connection: &ConnectionInfo) -> Result<()> {
+    request.remove_header(&FORWARDED);
     let hops = match joined(request, &FOR) {
         None => connection.peer_text.clone(),
         Some(mut hops) => {
@@ -54,7 +71,11 @@ fn append(request: &mut RequestHeader, connection: &ConnectionInfo) -> Result<()
             HeaderValue::try_from(hops).unwrap_or_else(|_| connection.peer_text.clone())
         }
     };
-    request.insert_header(FOR, hops)?;
+    request.insert_header(FOR, hops)
+}
+
+/// What the peer did not say of scheme and host, we do.
+fn complete(request: &mut RequestHeader, connection: &ConnectionInfo) -> Result<()> {
     if !request.headers.contains_key(PROTO) {
         request.insert_header(PROTO, HeaderValue::from_static(connection.scheme.as_str()))?;
     }
@@ -65,14 +86,14 @@ fn append(request: &mut RequestHeader, connection: &ConnectionInfo) -> Result<()
 }
 
 fn replace(request: &mut RequestHeader, connection: &ConnectionInfo) -> Result<()> {
-    request.remove_header("forwarded");
+    request.remove_header(&FORWARDED);
     request.insert_header(FOR, connection.peer_text.clone())?;
     request.insert_header(PROTO, HeaderValue::from_static(connection.scheme.as_str()))?;
     write_host(request)
 }
 
 fn remove(request: &mut RequestHeader) {
-    request.remove_header("forwarded");
+    request.remove_header(&FORWARDED);
     request.remove_header(&FOR);
     request.remove_header(&PROTO);
     request.remove_header(&FORWARDED_HOST);

@@ -20,7 +20,7 @@
 //! - `head`, `authority`: the strict reading of a request head.
 //! - `route`, `table`: tables derived once per plan.
 //! - `exchange`, `attempt`: one request's choices; the retry rule.
-//! - `proxy`, `forward`, `answer`: the hooks, and what is written either way.
+//! - `proxy`, `websocket`, `forward`, `answer`: the hooks, and what is written either way.
 //! - `passive`, `metrics`, `record`: what is learned and told.
 //!
 //! Limits: upstreams are reached in clear text, over HTTP/1.1 or (gRPC) HTTP/2,
@@ -46,6 +46,7 @@ mod record;
 mod route;
 mod server;
 mod table;
+mod websocket;
 mod worker;
 
 pub use config::{ConfigError, HttpConfig, HttpSettings};

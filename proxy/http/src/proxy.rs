@@ -23,14 +23,15 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use crate::answer;
-use crate::attempt::{Failure, Sent};
+use crate::attempt::{Failure, Sent, Stage};
 use crate::config::{ClientFrom, Toggle};
-use crate::exchange::{Admission, Exchange, Origin, Routed, admit};
+use crate::exchange::{Admission, Exchange, Origin, Routed, admit, host};
 use crate::forward::{self, Trust};
 use crate::info::{ConnectionInfo, connection_info};
 use crate::metrics::{HttpMetrics, Unrouted};
 use crate::record::Recorder;
 use crate::table::Table;
+use crate::websocket::is_websocket;
 
 const ENDPOINT: HeaderName = HeaderName::from_static("x-meridian-endpoint");
 const REGION: HeaderName = HeaderName::from_static("x-meridian-region");
@@ -72,6 +73,18 @@ impl Proxy {
         admit(admission, session.req_header())
     }
 
+    async fn answer_unrouted(&self, session: &mut Session, unrouted: Unrouted) -> Result<()> {
+        let (status, text) = answer::unrouted_answer(unrouted);
+        if unrouted != Unrouted::Method {
+            return answer::respond(session, status, text).await;
+        }
+        let request = session.req_header();
+        let path = request.uri.path().as_bytes();
+        let table = self.view.full();
+        let methods = table.lookup.methods(host(request).as_bytes(), path);
+        answer::respond_allowing(session, status, text, &methods).await
+    }
+
     fn set_client_timeouts(&self, session: &mut Session) {
         let patience = if is_websocket(session.req_header()) {
             self.tunnel_timeout
@@ -105,14 +118,22 @@ impl Proxy {
         Some(peer)
     }
 
-    fn note(&self, routed: &mut Routed, failure: Failure, sent: Sent, origin: Origin) -> bool {
+    fn note(
+        &self,
+        routed: &mut Routed,
+        failure: Failure,
+        sent: Sent,
+        origin: Origin,
+        stage: Stage,
+    ) -> bool {
         let endpoint = routed.endpoint().map(|endpoint| endpoint.id.clone());
-        let again = routed.after(failure, sent, origin, Instant::now());
+        let again = routed.after(failure, sent, origin, stage, Instant::now());
         tracing::debug!(
             service = %routed.service_id(),
             endpoint = endpoint.as_ref().map(tracing::field::display),
             ?failure,
             ?origin,
+            ?stage,
             again,
             "attempt failed"
         );
@@ -152,8 +173,7 @@ impl ProxyHttp for Proxy {
             }
             Err(unrouted) => {
                 self.metrics.unrouted(unrouted);
-                let (status, text) = answer::unrouted_answer(unrouted);
-                answer::respond(session, status, text).await?;
+                self.answer_unrouted(session, unrouted).await?;
                 Ok(true)
             }
         }
@@ -164,6 +184,8 @@ impl ProxyHttp for Proxy {
         session: &mut Session,
         exchange: &mut Exchange,
     ) -> Result<Box<HttpPeer>> {
+        // An earlier attempt's answer may have begun and been thrown away.
+        exchange.first_byte = None;
         exchange
             .routed
             .as_mut()
@@ -182,7 +204,10 @@ impl ProxyHttp for Proxy {
             return Ok(());
         };
         let trust = if self.trusted.contains(connection.peer.ip()) {
-            Trust::Trusted
+            Trust::Trusted {
+                header: self.client_from,
+                client: routed.client,
+            }
         } else {
             Trust::Stranger
         };
@@ -266,10 +291,15 @@ impl ProxyHttp for Proxy {
         mut error: Box<Error>,
     ) -> Box<Error> {
         let failure = Failure::of_connect(&error);
-        let again = exchange
-            .routed
-            .as_mut()
-            .is_some_and(|routed| self.note(routed, failure, Sent::Nothing, Origin::Fresh));
+        let again = exchange.routed.as_mut().is_some_and(|routed| {
+            self.note(
+                routed,
+                failure,
+                Sent::Nothing,
+                Origin::Fresh,
+                Stage::Connecting,
+            )
+        });
         error.set_retry(again);
         error
     }
@@ -287,8 +317,11 @@ impl ProxyHttp for Proxy {
         } else {
             Origin::Fresh
         };
+        let stage = stage(session, exchange);
         let again = match (Failure::of_exchange(&error), exchange.routed.as_mut()) {
-            (Some(failure), Some(routed)) => self.note(routed, failure, sent(session), origin),
+            (Some(failure), Some(routed)) => {
+                self.note(routed, failure, sent(session), origin, stage)
+            }
             _ => false,
         };
         error.set_retry(again);
@@ -342,22 +375,23 @@ pub(crate) fn info(session: &Session) -> Option<&ConnectionInfo> {
     connection_info(session.digest())
 }
 
+/// How far the current attempt has come.
+fn stage(session: &mut Session, exchange: &Exchange) -> Stage {
+    if exchange.first_byte.is_some() {
+        Stage::Answering
+    } else if session.is_body_done() {
+        Stage::Waiting
+    } else {
+        Stage::Uploading
+    }
+}
+
 /// Whether the request may be sent again after it reached an upstream.
 fn sent(session: &Session) -> Sent {
     let repeatable = session.req_header().method.is_idempotent()
         && !session.as_ref().retry_buffer_truncated()
         && session.response_written().is_none();
     Sent::Perhaps { repeatable }
-}
-
-/// Whether the request asks for the one upgrade that pingora forwards. Its
-/// timeouts are those of a tunnel from the start, because pingora sets them once
-/// per request.
-fn is_websocket(request: &RequestHeader) -> bool {
-    request
-        .headers
-        .get(http::header::UPGRADE)
-        .is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 fn is_grpc(request: &RequestHeader) -> bool {

@@ -106,6 +106,16 @@ impl RouteTable {
         }
     }
 
+    /// The methods that some route takes for this host and path, each once; for
+    /// the answer to [`Lookup::MethodNotAllowed`]. Empty also where a route takes
+    /// all of them, and where there is none.
+    pub(crate) fn methods(&self, host: &[u8], path: &[u8]) -> Vec<Method> {
+        let mut lower = [0_u8; HOST_BYTES_MAX];
+        lowercase(host, &mut lower)
+            .and_then(|host| self.paths(host))
+            .map_or_else(Vec::new, |paths| paths.methods(path))
+    }
+
     fn paths(&self, host: &[u8]) -> Option<&Paths> {
         let position = self
             .exact
@@ -161,6 +171,24 @@ impl Paths {
             }
             if end == 0 {
                 return verdict;
+            }
+            end = last_slash(&path[..end]);
+        }
+    }
+
+    /// From the longest prefix to the shortest, as [`Self::find`] looks.
+    fn methods(&self, path: &[u8]) -> Vec<Method> {
+        let mut methods = Vec::new();
+        let mut end = self.first_cut(path);
+        loop {
+            let targets = self.prefixes.get(&path[..end]).into_iter().flatten();
+            for method in targets.flat_map(|target| &target.methods) {
+                if !methods.contains(method) {
+                    methods.push(method.clone());
+                }
+            }
+            if end == 0 {
+                return methods;
             }
             end = last_slash(&path[..end]);
         }

@@ -39,6 +39,30 @@ fn only_what_may_be_repeated_is_repeated() {
 }
 
 #[test]
+fn a_slow_client_is_not_held_against_the_endpoint() {
+    use PassiveKind::{ConnectFailed, Status5xx, Timeout};
+    use Stage::{Answering, Connecting, Uploading, Waiting};
+    let cases = [
+        (Failure::Timeout, Waiting, Some(Timeout)),
+        (Failure::Timeout, Uploading, None),
+        (Failure::Timeout, Answering, None),
+        (Failure::Closed, Waiting, Some(ConnectFailed)),
+        (Failure::Closed, Uploading, None),
+        (Failure::Closed, Answering, None),
+        (Failure::Malformed, Uploading, Some(ConnectFailed)),
+        (Failure::Status(503), Uploading, Some(Status5xx)),
+        (Failure::Status(503), Answering, Some(Status5xx)),
+        (Failure::Status(404), Answering, None),
+        (Failure::Connect, Connecting, Some(ConnectFailed)),
+        (Failure::ConnectTimeout, Connecting, Some(Timeout)),
+        (Failure::Local, Connecting, None),
+    ];
+    for (failure, stage, expected) in cases {
+        assert_eq!(failure.passive(stage), expected, "{failure:?} {stage:?}");
+    }
+}
+
+#[test]
 fn errors_of_pingora_are_understood() {
     let up = |kind| Error::new_up(kind);
     let cases: Vec<(Box<Error>, Option<Failure>)> = vec![

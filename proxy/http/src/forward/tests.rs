@@ -5,11 +5,22 @@
 )]
 
 use std::fmt::Write;
+use std::net::Ipv4Addr;
 
 use expect_test::{Expect, expect};
 
 use super::*;
 use crate::info::Scheme;
+
+const BY_LIST: Trust = Trust::Trusted {
+    header: ClientFrom::XForwardedFor,
+    client: CLIENT,
+};
+const BY_FORWARDED: Trust = Trust::Trusted {
+    header: ClientFrom::Forwarded,
+    client: CLIENT,
+};
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9));
 
 const NAMES: [&str; 5] = [
     "x-forwarded-for",
@@ -51,7 +62,7 @@ const FROM_A_PROXY: &[(&str, &str)] = &[
 
 #[test]
 fn a_client_without_headers() {
-    for trust in [Trust::Trusted, Trust::Stranger] {
+    for trust in [BY_LIST, Trust::Stranger] {
         check(
             &[],
             trust,
@@ -67,13 +78,29 @@ fn a_client_without_headers() {
 }
 
 #[test]
-fn a_trusted_proxy_is_added_to_what_it_says() {
+fn a_trusted_proxy_is_added_to_the_list_it_vouches_for() {
     check(
         FROM_A_PROXY,
-        Trust::Trusted,
+        BY_LIST,
         Forwarded::Append,
         &expect![[r#"
             x-forwarded-for: 203.0.113.9, 198.51.100.1, 198.51.100.2, 192.0.2.7
+            x-forwarded-proto: http
+            x-forwarded-host: front.example
+            via: 1.1 front
+            via: 1.1 meridian
+        "#]],
+    );
+}
+
+#[test]
+fn a_list_beside_the_vouched_header_gives_way_to_the_client() {
+    check(
+        FROM_A_PROXY,
+        BY_FORWARDED,
+        Forwarded::Append,
+        &expect![[r#"
+            x-forwarded-for: 203.0.113.9
             x-forwarded-proto: http
             x-forwarded-host: front.example
             forwarded: for=203.0.113.9
@@ -88,7 +115,8 @@ fn nothing_a_stranger_says_passes() {
     for (trust, mode) in [
         (Trust::Stranger, Forwarded::Append),
         (Trust::Stranger, Forwarded::Replace),
-        (Trust::Trusted, Forwarded::Replace),
+        (BY_LIST, Forwarded::Replace),
+        (BY_FORWARDED, Forwarded::Replace),
     ] {
         check(
             FROM_A_PROXY,
@@ -107,7 +135,7 @@ fn nothing_a_stranger_says_passes() {
 
 #[test]
 fn a_route_may_tell_nothing() {
-    for trust in [Trust::Trusted, Trust::Stranger] {
+    for trust in [BY_LIST, BY_FORWARDED, Trust::Stranger] {
         check(
             FROM_A_PROXY,
             trust,

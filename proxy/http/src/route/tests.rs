@@ -72,6 +72,30 @@ fn host_then_path_then_method() {
 }
 
 #[test]
+fn the_methods_of_a_path_are_those_of_all_its_prefixes() {
+    let routes = table(&[
+        ("m.example", "/x", &[Method::PUT, Method::POST]),
+        ("m.example", "/x/y", &[Method::GET, Method::POST]),
+        ("m.example", "/z", &[]),
+    ]);
+    let cases: &[(&str, &str, &[Method])] = &[
+        (
+            "m.example",
+            "/x/y/1",
+            &[Method::GET, Method::POST, Method::PUT],
+        ),
+        ("M.example", "/x", &[Method::PUT, Method::POST]),
+        ("m.example", "/z", &[]),
+        ("m.example", "/", &[]),
+        ("other.example", "/x", &[]),
+    ];
+    for (host, path, expected) in cases {
+        let methods = routes.methods(host.as_bytes(), path.as_bytes());
+        assert_eq!(methods, *expected, "{host}{path}");
+    }
+}
+
+#[test]
 fn any_host_comes_last() {
     let routes = table(&[("*", "/", &[]), ("a.example", "/only", &[])]);
     assert_eq!(

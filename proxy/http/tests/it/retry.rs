@@ -221,6 +221,56 @@ async fn a_dead_pooled_connection_is_not_held_against_its_endpoint() {
     );
 }
 
+#[tokio::test]
+async fn a_dead_pooled_connection_does_not_move_the_client() {
+    let upstreams = [Upstream::start("u0").await, Upstream::start("u1").await];
+    let all: Vec<_> = upstreams.iter().collect();
+    let node = Node::start(&one_region(&all, RETRY_ALL), "worker_threads: 1");
+    let order = node.order(&all);
+    order[0].behave(Manner::OncePerConnection);
+    let mut client = connect(node.address).await;
+    for number in 0..10 {
+        assert_eq!(client.get(SHOP, "/").await.status, 200, "request {number}");
+    }
+    assert_eq!(order[1].requests(), 0);
+    assert_eq!(
+        order[0].requests(),
+        10 + 9,
+        "each but the first met a dead connection and was sent again"
+    );
+}
+
+/// Clients that stall their uploads or take their answers slowly make the
+/// endpoint look silent or absent; it must not be blamed for them.
+#[tokio::test]
+async fn slow_clients_do_not_eject_a_healthy_endpoint() {
+    let upstream = Upstream::start("u0").await;
+    let route = "timeouts: { first_byte: 200ms, total: 300ms }, retries: { attempts: 0 }";
+    let config = "ejection: { timeouts: 1, connect_failures: 1 }";
+    let node = Node::start(&one_region(&[&upstream], route), config);
+    let stalled = format!("POST / HTTP/1.1\r\nHost: {SHOP}\r\nContent-Length: 9\r\n\r\n");
+    let whole = format!("GET / HTTP/1.1\r\nHost: {SHOP}\r\n\r\n");
+    let cases = [
+        (Manner::Serve, &stalled),
+        (Manner::CloseSilently, &stalled),
+        (Manner::Trickle(Duration::from_millis(50)), &whole),
+        (Manner::CloseInBody, &whole),
+    ];
+    for (manner, request) in cases {
+        upstream.behave(manner.clone());
+        let before = upstream.requests();
+        let mut client = connect(node.address).await;
+        client.send(request).await;
+        client.rest().await;
+        assert_eq!(upstream.requests(), before + 1, "{manner:?}");
+        assert_eq!(node.reports.all(), [], "{manner:?}");
+    }
+    upstream.behave(Manner::Hang);
+    assert_eq!(get(node.address, SHOP, "/").await.status, 504);
+    let silent = ("a-0".to_owned(), PassiveKind::Timeout);
+    assert_eq!(node.reports.all(), [silent]);
+}
+
 /// A whole region goes: with requests on their way, none of them fails.
 #[tokio::test]
 async fn a_region_dies_and_no_get_fails() {

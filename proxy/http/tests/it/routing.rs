@@ -68,6 +68,8 @@ async fn host_path_and_method_choose_the_service() {
             (status, body),
             "{head}"
         );
+        let allow = (status == 405).then_some("POST");
+        assert_eq!(answer.header("allow"), allow, "{head}");
     }
     assert_eq!(
         node.metric("meridian_http_unrouted_requests_total{reason=\"unknown_host\"}"),

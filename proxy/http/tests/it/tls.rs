@@ -71,6 +71,11 @@ struct Site {
 }
 
 async fn site() -> Site {
+    site_with("").await
+}
+
+/// A site with more settings.
+async fn site_with(settings: &str) -> Site {
     let directory = tempfile::tempdir().unwrap();
     let (a, b) = (
         issue(directory.path(), "a.example"),
@@ -84,7 +89,7 @@ async fn site() -> Site {
     let node = Node::start(
         &world,
         &format!(
-            "https:\n  listen: [\"127.0.0.1:0\"]\n  certificates:\n    \
+            "{settings}\nhttps:\n  listen: [\"127.0.0.1:0\"]\n  certificates:\n    \
              - {{ certificate: {path}/a.example.pem, key: {path}/a.example.key }}\n    \
              - {{ certificate: {path}/b.example.pem, key: {path}/b.example.key }}"
         ),
@@ -128,6 +133,22 @@ async fn https_serves_both_protocols_by_alpn() {
     );
     let head = site.upstream.heads().pop().unwrap().to_ascii_lowercase();
     assert!(head.contains("x-forwarded-proto: https\r\n"), "{head}");
+}
+
+#[tokio::test]
+async fn a_negotiated_http2_without_its_preface_is_closed() {
+    let site = site_with("timeouts: { header: 200ms }").await;
+    let connector = trusting(&[&site.a], &[b"h2"]);
+    for (sent, closed) in [("", 1.0), ("PRI * HTTP/2.0\r\n", 2.0)] {
+        let stream = handshake(&connector, site.node.tls_address.unwrap(), "a.example")
+            .await
+            .unwrap();
+        let mut client = Client::over(stream);
+        client.send(sent).await;
+        assert_eq!(client.rest().await, b"", "nothing but a close");
+        let line = "meridian_http_connections_closed_early_total{reason=\"header_timeout\"}";
+        site.node.metric_becomes(line, closed).await;
+    }
 }
 
 #[tokio::test]

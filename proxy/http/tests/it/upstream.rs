@@ -14,6 +14,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 pub enum Manner {
     /// 200 with its name; the request's body is read first.
     Serve,
+    /// As `Serve`, but a connection's second request closes it.
+    OncePerConnection,
     /// As `Serve`, after a while.
     Slow(Duration),
     /// This status, with its name.
@@ -120,7 +122,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, stop: CancellationTo
 
 async fn serve(mut socket: TcpStream, shared: &Shared) -> std::io::Result<()> {
     let mut early = Vec::new();
-    loop {
+    for earlier in 0_usize.. {
         let Some(head) = read_head(&mut socket, &mut early).await? else {
             return Ok(());
         };
@@ -128,6 +130,10 @@ async fn serve(mut socket: TcpStream, shared: &Shared) -> std::io::Result<()> {
         let manner = shared.manner.lock().unwrap().clone();
         match manner {
             Manner::Serve => answer(&mut socket, &mut early, shared, &head, 200).await?,
+            Manner::OncePerConnection if earlier > 0 => return Ok(()),
+            Manner::OncePerConnection => {
+                answer(&mut socket, &mut early, shared, &head, 200).await?;
+            }
             Manner::Slow(pause) => {
                 tokio::time::sleep(pause).await;
                 answer(&mut socket, &mut early, shared, &head, 200).await?;
@@ -155,6 +161,7 @@ async fn serve(mut socket: TcpStream, shared: &Shared) -> std::io::Result<()> {
             Manner::Upgrade => return echo(socket, early).await,
         }
     }
+    Ok(())
 }
 
 async fn answer(
