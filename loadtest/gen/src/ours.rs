@@ -72,7 +72,7 @@ pub fn write_http(
     let admin = process::free_address()?;
     let node = format!(
         "roles: [http]\n\
-         http: {{ listen: [\"{address}\"], worker_threads: 1 }}\n\
+         http: {{ listen: [\"{address}\"], worker_threads: 1, limits: {{ upstream_idle: 2048 }} }}\n\
          admin: {{ listen: \"{admin}\" }}\n"
     );
     write_deployment(folder, &node, &http_topology(upstream))
@@ -140,7 +140,7 @@ fn http_topology(upstream: SocketAddr) -> String {
          endpoints:\n      \
          - {{ id: here-1, address: \"{}\", port: {}, services: [www] }}\n\
          services:\n  - id: www\n    policy: bench\n    \
-         http:\n      - hosts: [bench.example]\n",
+         http:\n      - hosts: [bench.example]\n        timeouts: {{ connect: \"1s\" }}\n",
         upstream.ip(),
         upstream.port()
     )
