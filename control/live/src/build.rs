@@ -26,6 +26,13 @@ pub(crate) struct Reusable {
     scores: Option<(ScoreKey, Arc<ScoreTable>)>,
 }
 
+impl Reusable {
+    /// The texts of the last compile that succeeded.
+    pub fn sources(&self) -> Option<&Arc<Sources>> {
+        self.meaning.as_ref().map(|(sources, _)| sources)
+    }
+}
+
 /// What a class table depends on, beside the files that stay the same while the process runs.
 #[derive(Debug, Clone, PartialEq)]
 struct ClassKey {

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use meridian_engine::World;
-use meridian_topology::{Endpoint, RegionIdx, ServiceIdx};
+use meridian_engine::{AdminState, World};
+use meridian_topology::{Endpoint, RegionIdx, ServiceIdx, Topology};
 use serde::{Deserialize, Serialize};
 
 use crate::handle::ChangeError;
@@ -44,6 +44,32 @@ pub enum Safety {
     On,
     /// It may: the administrator insists.
     Off,
+}
+
+/// Drains as the engine sees them: those of regions and endpoints that exist.
+pub(crate) fn admin_of(drains: &[Drain], topology: &Topology) -> AdminState {
+    let mut admin = AdminState::default();
+    for drain in drains {
+        match &drain.target {
+            DrainTarget::Region(id) => admin.drained_regions.extend(
+                topology
+                    .regions
+                    .iter()
+                    .map(|region| &region.id)
+                    .find(|known| known.as_str() == id)
+                    .cloned(),
+            ),
+            DrainTarget::Endpoint(id) => admin.drained_endpoints.extend(
+                topology
+                    .endpoints
+                    .iter()
+                    .map(|endpoint| &endpoint.id)
+                    .find(|known| known.as_str() == id)
+                    .cloned(),
+            ),
+        }
+    }
+    admin
 }
 
 /// Refuses a drain that leaves a service too few live regions. A service that has too few

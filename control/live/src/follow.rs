@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use meridian_score::Artifact;
-use meridian_store::{Revision, Store, StoreError, WatchEvent};
+use meridian_store::{Retry, Revision, Store, StoreError, WatchEvent};
 use meridian_train::{Registry, RegistryError};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -171,7 +171,11 @@ impl Directory {
                 tracing::error!(folder = %self.folder.display(), "the file watch ended; edits are no longer seen");
                 return;
             }
-            let says = match self.read_and_take_over().await {
+            let took = tokio::select! {
+                () = shutdown.cancelled() => return,
+                took = self.read_and_take_over() => took,
+            };
+            let says = match took {
                 Ok(()) => DirectoryInput::Sound,
                 Err(problems) => DirectoryInput::Rejected(problems),
             };
@@ -195,6 +199,9 @@ impl Directory {
             let WriteError::Store(error) = error else {
                 return Err(error.to_string());
             };
+            if error.retry() == Retry::Never {
+                return Err(error.to_string());
+            }
             tracing::warn!(%error, "the store does not take the directory's content yet");
             tokio::time::sleep(RETRY).await;
         }

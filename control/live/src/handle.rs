@@ -178,7 +178,10 @@ impl LiveHandle {
         self.known(&drain.target)?;
         let _one_at_a_time = self.changing.lock().await;
         if safety == Safety::On {
-            drain::check_safe(&self.world(), &drain.target)?;
+            // The plan follows the store with a delay: what the store holds already counts.
+            let mut world = self.world();
+            world.admin = drain::admin_of(&self.drains().await?, &world.topology);
+            drain::check_safe(&world, &drain.target)?;
         }
         catalog::write_drain(&*self.store, drain).await?;
         Ok(())

@@ -1,5 +1,6 @@
 //! The last good sources on disk: what a node serves when it starts while its store is away.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::sources::Sources;
@@ -26,7 +27,7 @@ impl LastGood {
         let (target, fresh) = (folder.join(FILE), folder.join(format!("{FILE}.new")));
         let written = serde_json::to_vec(sources)
             .map_err(std::io::Error::other)
-            .and_then(|bytes| std::fs::write(&fresh, bytes))
+            .and_then(|bytes| write_synced(&fresh, &bytes))
             .and_then(|()| std::fs::rename(&fresh, &target));
         if let Err(error) = written {
             tracing::warn!(path = %target.display(), %error, "the last good sources could not be saved");
@@ -41,4 +42,11 @@ impl LastGood {
             .inspect_err(|error| tracing::warn!(path = %path.display(), %error, "the saved sources are damaged"))
             .ok()
     }
+}
+
+/// On disk before it is renamed: a power cut leaves the old copy or the new one.
+fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = std::fs::File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }

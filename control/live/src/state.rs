@@ -13,7 +13,7 @@ use meridian_score::Artifact;
 use meridian_topology::{EndpointId, FailoverMode, Ratio, RegionId, RegionIdx, Topology};
 
 use crate::catalog::Catalog;
-use crate::drain::DrainTarget;
+use crate::drain;
 use crate::handle::PassiveReport;
 use crate::health::{Flip, Ledger, Probed};
 use crate::published::Published;
@@ -47,27 +47,7 @@ impl State {
 
     /// Takes over the drains of the store; true when they changed.
     pub fn take_drains(&mut self, catalog: &Catalog, topology: &Topology) -> bool {
-        let mut admin = AdminState::default();
-        for drain in catalog.drains() {
-            match drain.target {
-                DrainTarget::Region(id) => admin.drained_regions.extend(
-                    topology
-                        .regions
-                        .iter()
-                        .map(|region| &region.id)
-                        .find(|known| known.as_str() == id)
-                        .cloned(),
-                ),
-                DrainTarget::Endpoint(id) => admin.drained_endpoints.extend(
-                    topology
-                        .endpoints
-                        .iter()
-                        .map(|endpoint| &endpoint.id)
-                        .find(|known| known.as_str() == id)
-                        .cloned(),
-                ),
-            }
-        }
+        let admin = drain::admin_of(&catalog.drains(), topology);
         let changed = admin != self.admin;
         self.admin = admin;
         changed

@@ -38,6 +38,12 @@ pub(crate) struct Writer {
     state: State,
     catalog: Catalog,
     sources: Arc<Sources>,
+    /// What the running compile was given.
+    tried: Arc<Sources>,
+    /// Texts of the store that do not compile: not tried again until they change.
+    refused: Option<Arc<Sources>>,
+    /// What the last good copy on disk holds.
+    saved: Option<Arc<Sources>>,
     constants: Constants,
     reusable: Reusable,
     out: Outputs,
@@ -71,6 +77,9 @@ impl Writer {
         let mut writer = Self {
             state: State::with_model(first.model),
             catalog,
+            tried: Arc::clone(&sources),
+            refused: None,
+            saved: None,
             sources,
             constants,
             reusable: first.reusable,
@@ -89,6 +98,7 @@ impl Writer {
         };
         let topology = Arc::clone(&writer.out.plan.load().world.topology);
         if writer.state.take_drains(&writer.catalog, &topology) {
+            writer.sync_bits(&writer.out.plan.full());
             writer.due = Some("drains of the store".into());
         }
         writer
@@ -147,9 +157,12 @@ impl Writer {
                 let topology = Arc::clone(&self.out.plan.load().world.topology);
                 let sources = self.catalog.sources();
                 // A store without a topology is one that nobody filled yet: what serves stays.
-                if !sources.topology.is_empty() && *self.sources != sources {
-                    self.sources = Arc::new(sources);
-                    self.due = Some("sources changed".into());
+                if !sources.topology.is_empty() && self.refused.as_deref() != Some(&sources) {
+                    let was_refused = self.refused.take().is_some();
+                    if was_refused || *self.sources != sources {
+                        self.sources = Arc::new(sources);
+                        self.due = Some("sources changed".into());
+                    }
                 }
                 if self.state.take_drains(&self.catalog, &topology) {
                     self.sync_bits(&self.out.plan.full());
@@ -163,11 +176,8 @@ impl Writer {
     fn on_directory(&mut self, input: DirectoryInput) {
         match input {
             DirectoryInput::Rejected(problems) => self.reject("directory", problems),
-            DirectoryInput::Sound => {
-                self.sources_status = SourcesStatus::InForce;
-                self.out.metrics.sources_rejected(false);
-                self.stale = true;
-            }
+            DirectoryInput::Sound if self.refused.is_none() => self.accept(),
+            DirectoryInput::Sound => {}
         }
     }
 
@@ -284,6 +294,7 @@ impl Writer {
         }
         let Some(why) = self.due.take() else { return };
         self.running = why;
+        self.tried = Arc::clone(&self.sources);
         let published = self.out.plan.full();
         let job = Job {
             sources: Arc::clone(&self.sources),
@@ -303,15 +314,32 @@ impl Writer {
     fn on_built(&mut self, built: Result<Built, BuildError>) {
         match built {
             Ok(built) => self.publish(built),
-            Err(error) => self.reject("store", error.to_string()),
+            Err(error) => self.refuse(&error),
         }
+    }
+
+    /// Goes back to the texts that compiled last, so that drains, models and load still reach the plan.
+    fn refuse(&mut self, error: &BuildError) {
+        self.compiled_at = Instant::now();
+        if let Some(good) = self.reusable.sources().cloned()
+            && good != self.tried
+            && Arc::ptr_eq(&self.sources, &self.tried)
+        {
+            self.refused = Some(std::mem::replace(&mut self.sources, good));
+            // The compile may also have carried a drain or a model.
+            let why = self.running.clone();
+            self.due.get_or_insert(why);
+        }
+        self.reject("store", error.to_string());
     }
 
     fn publish(&mut self, built: Built) {
         let published = Arc::new(built.published);
         let topology = Arc::clone(&published.world.topology);
         self.state.retain(&topology);
-        self.state.take_drains(&self.catalog, &topology);
+        if self.state.take_drains(&self.catalog, &topology) {
+            self.due.get_or_insert_with(|| "drains changed".into());
+        }
         self.sync_bits(&published);
         self.recent.push(Arc::downgrade(&published));
         self.out.plan.publish(Arc::clone(&published));
@@ -326,10 +354,19 @@ impl Writer {
         self.reusable = built.reusable;
         self.compile_ms = built.took.as_secs_f64() * 1e3;
         self.compiled_at = Instant::now();
-        self.sources_status = SourcesStatus::InForce;
         self.out.metrics.published(built.took, &published);
-        self.out.metrics.sources_rejected(false);
-        self.out.last_good.save(&self.sources);
+        // A rejected edit of the directory is still there; only a sound one ends its rejection.
+        let in_directory = matches!(
+            self.sources_status,
+            SourcesStatus::Rejected {
+                origin: "directory",
+                ..
+            }
+        );
+        if !in_directory && self.refused.is_none() {
+            self.accept();
+        }
+        self.save_good();
         let (sequence, generation, why) = (
             published.sequence,
             published.plan.generation(),
@@ -344,6 +381,21 @@ impl Writer {
             why,
             compile_ms: self.compile_ms,
         });
+    }
+
+    fn accept(&mut self) {
+        self.sources_status = SourcesStatus::InForce;
+        self.out.metrics.sources_rejected(false);
+        self.stale = true;
+    }
+
+    /// Keeps the texts of the plan in force on disk, when they changed.
+    fn save_good(&mut self) {
+        let good = self.reusable.sources().cloned();
+        if let Some(good) = good.filter(|good| self.saved.as_ref() != Some(good)) {
+            self.out.last_good.save(&good);
+            self.saved = Some(good);
+        }
     }
 
     fn reject(&mut self, origin: &'static str, problems: String) {

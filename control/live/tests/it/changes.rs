@@ -162,3 +162,70 @@ async fn views_follow_the_plan() {
     rig.until("the view follows", || **view.load() > before)
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_text_in_the_store_holds_nothing_else_up() {
+    let rig = Rig::start().await;
+    let bad = "policy: nearest\nscore:\n  - geografic: { weight: 1.0 }\n";
+    let txn = meridian_store::Txn::new().put("/meridian/policies/nearest.yaml", bad);
+    rig.store.commit(txn).await.unwrap();
+    let refused = || {
+        matches!(
+            &rig.live.status().sources,
+            SourcesStatus::Rejected {
+                origin: "store",
+                ..
+            }
+        )
+    };
+    rig.until("the text is refused", refused).await;
+
+    let drain = Drain {
+        target: DrainTarget::Region("near".into()),
+        reason: String::new(),
+    };
+    rig.live.drain(&drain, Safety::On).await.unwrap();
+    let drained = || {
+        !rig.live
+            .plan()
+            .load()
+            .world
+            .admin
+            .drained_regions
+            .is_empty()
+    };
+    rig.until("the drain is compiled", drained).await;
+    assert!(
+        refused(),
+        "the text is still bad: {:?}",
+        rig.live.status().sources
+    );
+
+    let txn = meridian_store::Txn::new().put("/meridian/policies/nearest.yaml", NEAREST);
+    rig.store.commit(txn).await.unwrap();
+    rig.until("the repair is seen", || {
+        rig.live.status().sources == SourcesStatus::InForce
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn quick_drains_cannot_pass_each_other() {
+    let rig = Rig::start().await;
+    let drain = |id: &str| Drain {
+        target: DrainTarget::Region(id.into()),
+        reason: String::new(),
+    };
+    let (near, far) = (drain("near"), drain("far"));
+    let (first, second) = tokio::join!(
+        rig.live.drain(&near, Safety::On),
+        rig.live.drain(&far, Safety::On)
+    );
+    assert_eq!(
+        [first.is_ok(), second.is_ok()]
+            .iter()
+            .filter(|ok| **ok)
+            .count(),
+        1
+    );
+}
