@@ -5,7 +5,8 @@
 //! /meridian/policies/<file>          YAML text
 //! /meridian/drain/region/<id>        reason, in words
 //! /meridian/drain/endpoint/<id>      reason, in words
-//! /meridian/sync/digest              blake-like digest of the directory last taken over
+//! /meridian/sync/digest              digest of the directory last taken over
+//! /meridian/sync/texts               empty; its revision says when texts last changed
 //! ```
 //!
 //! The texts themselves are stored, not their parsed form: a node of a newer version
@@ -26,6 +27,8 @@ const POLICIES: &str = "/meridian/policies/";
 const DRAIN_REGION: &str = "/meridian/drain/region/";
 const DRAIN_ENDPOINT: &str = "/meridian/drain/endpoint/";
 const SYNC_DIGEST: &str = "/meridian/sync/digest";
+/// Written with every change of texts, so that of two writers who read the same state one loses.
+const TEXTS_GUARD: &str = "/meridian/sync/texts";
 
 /// The store's content under [`PREFIX`] as of one revision, kept current by watch events.
 #[derive(Debug, Clone, Default)]
@@ -33,6 +36,8 @@ pub struct Catalog {
     /// The revision this is the state of.
     pub revision: Revision,
     values: BTreeMap<String, Vec<u8>>,
+    /// When texts last changed; `None`: never.
+    texts_at: Option<Revision>,
 }
 
 impl Catalog {
@@ -44,6 +49,11 @@ impl Catalog {
     }
 
     fn from_snapshot(snapshot: Snapshot) -> Self {
+        let guard = snapshot
+            .entries
+            .iter()
+            .find(|entry| entry.key == TEXTS_GUARD.as_bytes());
+        let texts_at = guard.map(|entry| entry.revision);
         let key = |key: Vec<u8>| String::from_utf8_lossy(&key).into_owned();
         let values = snapshot
             .entries
@@ -53,6 +63,7 @@ impl Catalog {
         Self {
             revision: snapshot.revision,
             values,
+            texts_at,
         }
     }
 
@@ -65,6 +76,9 @@ impl Catalog {
                 for change in batch.changes {
                     match change {
                         Change::Put(entry) => {
+                            if entry.key == TEXTS_GUARD.as_bytes() {
+                                self.texts_at = Some(entry.revision);
+                            }
                             self.values.insert(
                                 String::from_utf8_lossy(&entry.key).into_owned(),
                                 entry.value,
@@ -167,7 +181,11 @@ pub async fn write_sources(
     if txn.ops.is_empty() {
         return Ok(current.revision);
     }
-    commit(store, txn).await
+    let guarded = match current.texts_at {
+        Some(at) => txn.expect_at(TEXTS_GUARD, at),
+        None => txn.expect_absent(TEXTS_GUARD),
+    };
+    commit(store, guarded.put(TEXTS_GUARD, "")).await
 }
 
 /// Puts a drain into the store.

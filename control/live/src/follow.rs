@@ -18,6 +18,8 @@ use crate::sources::{NodeIntent, Sources};
 
 /// Pause between attempts to reach a store that is away.
 const RETRY: Duration = Duration::from_secs(1);
+/// How often a directory's content is offered anew when others keep writing.
+const CONFLICTS_MAX: usize = 5;
 /// How often the store is asked whether it answers.
 const HEALTH_PERIOD: Duration = Duration::from_secs(2);
 /// A store that takes longer is lost, for the status.
@@ -113,12 +115,20 @@ pub(crate) async fn store_health(
 ///
 /// So an applied change outlives a restart, and an edit of the directory outlives both.
 pub(crate) async fn take_over(store: &dyn Store, sources: &Sources) -> Result<(), WriteError> {
-    let current = Catalog::read(store).await?;
     let digest = sources.digest();
-    if current.sync_digest() != Some(digest.as_bytes().as_slice()) {
-        catalog::write_sources(store, &current, sources, Some(digest.as_bytes())).await?;
+    let mut tries = 0;
+    loop {
+        let current = Catalog::read(store).await?;
+        if current.sync_digest() == Some(digest.as_bytes().as_slice()) {
+            return Ok(());
+        }
+        tries += 1;
+        match catalog::write_sources(store, &current, sources, Some(digest.as_bytes())).await {
+            // Somebody else wrote between the look and the write: look again.
+            Err(WriteError::Conflict { .. }) if tries < CONFLICTS_MAX => {}
+            written => return written.map(drop),
+        }
     }
-    Ok(())
 }
 
 /// Whether the directory's content at start is in the store.

@@ -34,7 +34,7 @@ mod view;
 mod writer;
 
 pub use build::{BuildError, GeoSources};
-pub use catalog::{Catalog, PREFIX, WriteError};
+pub use catalog::{Catalog, PREFIX, WriteError, write_sources};
 pub use directory::{DirectoryError, FILE_BYTES_MAX, FILES_MAX, read as read_directory};
 pub use drain::{Drain, DrainTarget, Safety};
 pub use event::Event;

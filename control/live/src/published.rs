@@ -24,7 +24,7 @@ pub struct Published {
     /// Which endpoints take new clients at this moment.
     pub bits: HealthBits,
     /// Requests sent to each region, counted by the data planes.
-    pub meter: LoadMeter,
+    pub meter: Arc<LoadMeter>,
 }
 
 impl Published {
@@ -32,7 +32,7 @@ impl Published {
     pub fn compile(world: Arc<World>, sequence: u64) -> Self {
         let plan = compile(&world);
         let bits = HealthBits::new(&plan, &world);
-        let meter = LoadMeter::new(world.topology.regions.len());
+        let meter = Arc::new(LoadMeter::new(world.topology.regions.len()));
         Self {
             sequence,
             plan,

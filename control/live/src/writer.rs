@@ -334,7 +334,13 @@ impl Writer {
     }
 
     fn publish(&mut self, built: Built) {
-        let published = Arc::new(built.published);
+        let mut published = built.published;
+        let old = self.out.plan.full();
+        if Arc::ptr_eq(&old.world.topology, &published.world.topology) {
+            // Nothing counted since the last look is lost, nor what views of the old plan still count.
+            published.meter = Arc::clone(&old.meter);
+        }
+        let published = Arc::new(published);
         let topology = Arc::clone(&published.world.topology);
         self.state.retain(&topology);
         if self.state.take_drains(&self.catalog, &topology) {

@@ -229,3 +229,18 @@ async fn quick_drains_cannot_pass_each_other() {
         1
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_writers_who_read_the_same_state_one_loses() {
+    let rig = Rig::start().await;
+    let current = meridian_live::Catalog::read(&*rig.store).await.unwrap();
+    let write = |text| meridian_live::write_sources(&*rig.store, &current, text, None);
+    let (first, second) = (sources(&rig, FAR_FIRST), sources(&rig, "policy: nearest\n"));
+    write(&first).await.unwrap();
+    let lost = write(&second).await;
+    assert!(
+        matches!(lost, Err(meridian_live::WriteError::Conflict { .. })),
+        "{lost:?}"
+    );
+    assert_eq!(rig.live.sources().await.unwrap(), first);
+}
