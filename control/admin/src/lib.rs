@@ -16,8 +16,9 @@
 //! no storm of questions reaches the threads that serve clients.
 //!
 //! **Left out on purpose.** TLS, because the listener is loopback by default and a reverse proxy does
-//! it better than a second certificate store; a precondition on `PUT /v1/sources`, because the last
-//! complete deployment wins, as it does in the directory.
+//! it better than a second certificate store; a precondition on `PUT /v1/sources` that the client
+//! chooses: each deployment is written whole against what the node has just read, and answers 409
+//! when somebody else wrote in between.
 
 mod api;
 mod auth;
