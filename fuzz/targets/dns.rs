@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 use hickory_proto::op::{Message, MessageType};
 use libfuzzer_sys::fuzz_target;
 use meridian_engine::{ClassTable, Policy, PolicySet, World};
-use meridian_geodns::responder::{AnswerRules, EcsTrust, Outcome, Transport, answer};
+use meridian_geodns::responder::{AnswerRules, Asked, EcsTrust, Outcome, Transport, answer};
 use meridian_geodns::{DnsMetrics, Zones};
 use meridian_live::PlanHandle;
 use meridian_telemetry::Metrics;
@@ -44,10 +44,15 @@ fuzz_target!(|input: &[u8]| {
         failover_ttl_seconds: 30,
     };
     let source = SocketAddr::from(([192, 0, 2, 1], 5300));
-    for transport in [Transport::Udp, Transport::Tcp] {
+    for transport in Transport::ALL {
         let mut out = [0; 65_535];
-        let Outcome::Reply(reply) = answer(&ZONES, &rules, input, source, transport, &mut out)
-        else {
+        let asked = Asked {
+            packet: input,
+            source,
+            transport,
+            now_unix_seconds: 1_700_000_000,
+        };
+        let Outcome::Reply(reply) = answer(&ZONES, &rules, &asked, &mut out) else {
             continue;
         };
         if transport == Transport::Udp {

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use meridian_engine::{ClassTable, ClassTableBuilder, ClientClass};
 use meridian_geodns::responder::answer;
-use meridian_geodns::{AnswerRules, EcsTrust, Outcome, Transport, zones_for_query};
+use meridian_geodns::{AnswerRules, Asked, EcsTrust, Outcome, Transport, zones_for_query};
 use meridian_live::Published;
 
 /// Questions asked in turn: more than the caches of a core hold.
@@ -51,14 +51,13 @@ fn main() {
             let start = Instant::now();
             for (n, packet) in packets.iter().enumerate() {
                 let source = SocketAddr::from((client(n), 4242));
-                match answer(
-                    &zones,
-                    &rules,
-                    black_box(packet),
+                let asked = Asked {
+                    packet: black_box(packet),
                     source,
-                    Transport::Udp,
-                    &mut out,
-                ) {
+                    transport: Transport::Udp,
+                    now_unix_seconds: 1_700_000_000,
+                };
+                match answer(&zones, &rules, &asked, &mut out) {
                     Outcome::Reply(reply) => _ = black_box(&out[..reply.bytes]),
                     Outcome::Drop => unreachable!("every question has an answer"),
                 }

@@ -13,7 +13,7 @@ use meridian_engine::{Explanation, Surface, explain};
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::responder::{AnswerRules, EcsTrust, Outcome, Transport, answer};
+use crate::responder::{AnswerRules, Asked, EcsTrust, Outcome, Transport, answer};
 use crate::wire::TCP_BYTES_MAX;
 use crate::zones::Zones;
 
@@ -122,8 +122,8 @@ pub fn query_explain(
     let packet = query_packet(question)?;
     let source = SocketAddr::new(question.client, SOURCE_PORT);
     let mut out = vec![0; TCP_BYTES_MAX];
-    let Outcome::Reply(reply) = answer(zones, &rules, &packet, source, Transport::Tcp, &mut out)
-    else {
+    let asked = Asked::now(&packet, source, Transport::Tcp);
+    let Outcome::Reply(reply) = answer(zones, &rules, &asked, &mut out) else {
         return Err(QueryExplainError::Unreadable("no answer at all".into()));
     };
     let message = Message::from_vec(&out[..reply.bytes]).map_err(|error| unreadable(&error))?;

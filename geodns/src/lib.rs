@@ -24,7 +24,7 @@ pub use explain::{
     zones_for_query,
 };
 pub use metrics::DnsMetrics;
-pub use responder::{AnswerRules, EcsTrust, Outcome, Responder, Transport};
+pub use responder::{AnswerRules, Asked, EcsTrust, Outcome, Responder, Transport};
 pub use server::{DnsError, DnsServer};
 pub use zones::Zones;
 

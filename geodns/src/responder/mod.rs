@@ -44,11 +44,17 @@ pub enum Transport {
     Udp,
     /// A stream: up to 65,535 bytes.
     Tcp,
+    /// A stream under TLS (RFC 7858).
+    Tls,
+    /// The body of an HTTPS request or its `dns` parameter (RFC 8484).
+    Https,
+    /// A stream of a QUIC connection (RFC 9250).
+    Quic,
 }
 
 impl Transport {
-    /// Both, in the order of their numbers.
-    pub const ALL: [Self; 2] = [Self::Udp, Self::Tcp];
+    /// All, in the order of their numbers.
+    pub const ALL: [Self; 5] = [Self::Udp, Self::Tcp, Self::Tls, Self::Https, Self::Quic];
 
     /// The label in metrics.
     #[must_use]
@@ -56,6 +62,48 @@ impl Transport {
         match self {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Https => "https",
+            Self::Quic => "quic",
+        }
+    }
+
+    /// Whether anybody can put another's address on a query: then the answer must be small.
+    #[must_use]
+    pub const fn is_spoofable(self) -> bool {
+        matches!(self, Self::Udp)
+    }
+
+    /// Whether nobody on the way can read it: then its length is worth hiding (RFC 8467).
+    #[must_use]
+    pub const fn is_encrypted(self) -> bool {
+        matches!(self, Self::Tls | Self::Https | Self::Quic)
+    }
+}
+
+/// A message as it came, and what else an answer depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The message, without a stream's length before it.
+    pub packet: &'a [u8],
+    /// Who sent it, or whose address is on it ([`Transport::is_spoofable`]).
+    pub source: SocketAddr,
+    /// How it came.
+    pub transport: Transport,
+    /// Seconds since 1970, read by the caller: once for many messages.
+    pub now_unix_seconds: u32,
+}
+
+impl<'a> Asked<'a> {
+    /// A message that arrives now, by this machine's clock.
+    #[must_use]
+    pub fn now(packet: &'a [u8], source: SocketAddr, transport: Transport) -> Self {
+        Self {
+            packet,
+            source,
+            transport,
+            // 32 bits last until 2106.
+            now_unix_seconds: unix_time().as_secs() as u32,
         }
     }
 }
@@ -95,20 +143,13 @@ pub struct Reply {
 
 /// Answers one packet from `zones` into `out`; a function of its arguments.
 #[must_use]
-pub fn answer(
-    zones: &Zones,
-    rules: &AnswerRules,
-    packet: &[u8],
-    source: SocketAddr,
-    transport: Transport,
-    out: &mut [u8],
-) -> Outcome {
-    let query = match Query::read(packet) {
+pub fn answer(zones: &Zones, rules: &AnswerRules, asked: &Asked<'_>, out: &mut [u8]) -> Outcome {
+    let query = match Query::read(asked.packet) {
         Ok(query) => query,
-        Err(rejection) => return reject(rules, transport, &rejection, out),
+        Err(rejection) => return reject(rules, asked.transport, &rejection, out),
     };
-    let client = Client::of(query.edns.as_ref(), source, &rules.ecs);
-    let limit = size_limit(rules, transport, query.edns.as_ref());
+    let client = Client::of(query.edns.as_ref(), asked.source, &rules.ecs);
+    let limit = size_limit(rules, asked.transport, query.edns.as_ref());
     let opt = query.edns.map(|edns| OptReply {
         udp_bytes_max: rules.udp_bytes_max,
         dnssec_ok: edns.dnssec_ok,
@@ -126,7 +167,7 @@ pub fn answer(
         writer: &mut writer,
         failover_ttl_seconds: rules.failover_ttl_seconds,
         // Both are the client's fresh choice for each query (RFC 5452), and cost no shared state.
-        draw: u64::from(query.header.id) << 16 | u64::from(source.port()),
+        draw: u64::from(query.header.id) << 16 | u64::from(asked.source.port()),
         steered: None,
     };
     // A truncated response still is one: the client asks again over TCP.
@@ -182,9 +223,9 @@ fn reject(
 
 fn size_limit(rules: &AnswerRules, transport: Transport, edns: Option<&Edns>) -> usize {
     match (transport, edns) {
-        (Transport::Tcp, _) => TCP_BYTES_MAX,
-        (Transport::Udp, None) => PLAIN_UDP_BYTES_MAX,
-        (Transport::Udp, Some(edns)) => edns.udp_bytes_max.min(usize::from(rules.udp_bytes_max)),
+        (transport, _) if !transport.is_spoofable() => TCP_BYTES_MAX,
+        (_, None) => PLAIN_UDP_BYTES_MAX,
+        (_, Some(edns)) => edns.udp_bytes_max.min(usize::from(rules.udp_bytes_max)),
     }
 }
 
@@ -255,25 +296,32 @@ impl Responder {
         transport: Transport,
         out: &mut [u8],
     ) -> Outcome {
+        let asked = Asked::now(packet, source, transport);
         let zones = self.zones.load();
-        let outcome = answer(&zones, &self.rules, packet, source, transport, out);
+        let outcome = answer(&zones, &self.rules, &asked, out);
         self.count(&zones, transport, &outcome);
         outcome
     }
 
     /// Answers one message of a stream. `out` grows to the largest message when the answer needs it,
     /// which no answer but a large static set does.
-    pub fn answer_stream(&self, packet: &[u8], source: SocketAddr, out: &mut Vec<u8>) -> Outcome {
+    pub fn answer_stream(
+        &self,
+        packet: &[u8],
+        source: SocketAddr,
+        transport: Transport,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
+        let asked = Asked::now(packet, source, transport);
         let zones = self.zones.load();
-        let transport = Transport::Tcp;
-        let mut outcome = answer(&zones, &self.rules, packet, source, transport, out);
+        let mut outcome = answer(&zones, &self.rules, &asked, out);
         if let Outcome::Reply(Reply {
             truncated: true, ..
         }) = outcome
             && out.len() < TCP_BYTES_MAX
         {
             out.resize(TCP_BYTES_MAX, 0);
-            outcome = answer(&zones, &self.rules, packet, source, transport, out);
+            outcome = answer(&zones, &self.rules, &asked, out);
         }
         self.count(&zones, transport, &outcome);
         outcome

@@ -6,7 +6,6 @@
 
 mod table;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hickory_proto::op::{Edns, Message, Query};
@@ -17,7 +16,7 @@ use meridian_live::Published;
 use meridian_telemetry::Metrics;
 use proptest::prelude::*;
 
-use super::{AnswerRules, EcsTrust, Outcome, Reply, Transport, answer};
+use super::{AnswerRules, Asked, EcsTrust, Outcome, Reply, Transport, answer};
 use crate::fixture::{decode, summary, world};
 use crate::metrics::DnsMetrics;
 use crate::wire::Rcode;
@@ -83,15 +82,24 @@ impl Ask {
     }
 }
 
+/// A message on the day that the zones were built.
+pub(super) fn asked<'a>(packet: &'a [u8], source: &str, transport: Transport) -> Asked<'a> {
+    Asked {
+        packet,
+        source: source.parse().unwrap(),
+        transport,
+        now_unix_seconds: 1_700_000_000,
+    }
+}
+
 pub(super) fn reply_to(
     zones: &Zones,
     packet: &[u8],
     transport: Transport,
     source: &str,
 ) -> Option<(Reply, Vec<u8>)> {
-    let source: SocketAddr = source.parse().unwrap();
     let mut out = vec![0xaa; 65_535];
-    match answer(zones, &rules(), packet, source, transport, &mut out) {
+    match answer(zones, &rules(), &asked(packet, source, transport), &mut out) {
         Outcome::Drop => None,
         Outcome::Reply(reply) => {
             assert!(
@@ -241,10 +249,8 @@ fn subnets_of_the_untrusted_are_not_answered() {
     let check = |ecs: EcsTrust, expected: &str| {
         let rules = AnswerRules { ecs, ..rules() };
         let mut out = [0; 1232];
-        let source = "10.1.2.3:999".parse().unwrap();
-        let Outcome::Reply(reply) =
-            answer(&zones, &rules, &packet, source, Transport::Udp, &mut out)
-        else {
+        let asked = asked(&packet, "10.1.2.3:999", Transport::Udp);
+        let Outcome::Reply(reply) = answer(&zones, &rules, &asked, &mut out) else {
             panic!("no reply");
         };
         assert_eq!(
@@ -352,8 +358,8 @@ fn a_truncated_referral_or_denial_keeps_its_meaning() {
     ] {
         let packet = Ask::new(&name, RecordType::A).bytes();
         let mut out = [0; 300];
-        let source = RESOLVER.parse().unwrap();
-        let outcome = answer(&zones, &rules(), &packet, source, Transport::Udp, &mut out);
+        let asked = asked(&packet, RESOLVER, Transport::Udp);
+        let outcome = answer(&zones, &rules(), &asked, &mut out);
         let Outcome::Reply(reply) = outcome else {
             panic!("{outcome:?}");
         };

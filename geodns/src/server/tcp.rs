@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::udp::QUERY_BYTES_MAX;
 use crate::config::TcpSettings;
-use crate::responder::{Outcome, Responder};
+use crate::responder::{Outcome, Responder, Transport};
 
 /// Collected answers are written when they reach this size.
 const FLUSH_BYTES: usize = 16 * 1024;
@@ -171,9 +171,12 @@ impl Connection {
 
     /// Appends the answer to the query that was read.
     fn answer(&mut self) {
-        let outcome = self
-            .responder
-            .answer_stream(&self.query, self.source, &mut self.response);
+        let outcome = self.responder.answer_stream(
+            &self.query,
+            self.source,
+            Transport::Tcp,
+            &mut self.response,
+        );
         let Outcome::Reply(reply) = outcome else {
             return;
         };
