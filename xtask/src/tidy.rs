@@ -26,6 +26,7 @@ const RANKS: &[(&str, u8)] = &[
     ("meridian-mmsg", 2),
     ("meridian-score", 2),
     ("meridian-telemetry", 2),
+    ("meridian-xdp", 2),
     ("meridian-store", 3),
     ("meridian-train", 4),
     ("meridian-probe", 4),
@@ -42,7 +43,7 @@ const RANKS: &[(&str, u8)] = &[
 const PURE: &[&str] = &["meridian-topology", "meridian-engine", "meridian-score"];
 
 /// Rooms that may hold `unsafe` code (invariant 8), each for system calls with no safe wrapper.
-const FENCED: &[&str] = &["meridian-mmsg"];
+const FENCED: &[&str] = &["meridian-mmsg", "meridian-xdp"];
 
 /// Words that lift the workspace's ban on unsafe code; split so that this file does not hold them.
 const UNFENCED: [&str; 2] = [
