@@ -59,7 +59,7 @@ fn main() {
                 };
                 match answer(&zones, &rules, &asked, &mut out) {
                     Outcome::Reply(reply) => _ = black_box(&out[..reply.bytes]),
-                    Outcome::Drop => unreachable!("every question has an answer"),
+                    Outcome::Drop | Outcome::Slow => unreachable!("every question has an answer"),
                 }
             }
             best = best.min(start.elapsed().as_nanos() as f64 / QUESTIONS as f64);

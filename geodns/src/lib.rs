@@ -14,6 +14,7 @@ mod explain;
 mod metrics;
 pub mod responder;
 mod server;
+mod transfer;
 pub mod wire;
 pub mod zone;
 mod zones;

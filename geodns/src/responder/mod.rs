@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::metrics::DnsMetrics;
 use crate::wire::{
-    Authority, Edns, OptReply, PLAIN_UDP_BYTES_MAX, Query, Rcode, Rejection, ResponseWriter,
+    Authority, Edns, OptReply, PLAIN_UDP_BYTES_MAX, Query, RType, Rcode, Rejection, ResponseWriter,
     TCP_BYTES_MAX,
 };
 use crate::zones::Zones;
@@ -126,6 +126,9 @@ pub enum Outcome {
     Drop,
     /// Send the first `bytes` of the buffer.
     Reply(Reply),
+    /// Not answered on the packet path: NOTIFY, UPDATE, zone transfers and whatever carries a TSIG
+    /// go to the slow path (`transfer::SlowPath`), which answers in its own time.
+    Slow,
 }
 
 /// A response that was written.
@@ -145,7 +148,11 @@ pub struct Reply {
 #[must_use]
 pub fn answer(zones: &Zones, rules: &AnswerRules, asked: &Asked<'_>, out: &mut [u8]) -> Outcome {
     let query = match Query::read(asked.packet) {
+        Ok(query) if matches!(query.question.rtype, RType::AXFR | RType::IXFR) => {
+            return Outcome::Slow;
+        }
         Ok(query) => query,
+        Err(Rejection::Slow) => return Outcome::Slow,
         Err(rejection) => return reject(rules, asked.transport, &rejection, out),
     };
     let client = Client::of(query.edns.as_ref(), asked.source, &rules.ecs);
@@ -331,6 +338,8 @@ impl Responder {
         self.metrics.count_query(transport);
         match outcome {
             Outcome::Drop => self.metrics.count_dropped(),
+            // The slow path counts its response when there is one.
+            Outcome::Slow => {}
             Outcome::Reply(reply) => {
                 self.metrics.count_response(reply.rcode, reply.truncated);
                 if let Some(fact) = reply.steered {

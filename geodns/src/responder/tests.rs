@@ -100,7 +100,7 @@ pub(super) fn reply_to(
 ) -> Option<(Reply, Vec<u8>)> {
     let mut out = vec![0xaa; 65_535];
     match answer(zones, &rules(), &asked(packet, source, transport), &mut out) {
-        Outcome::Drop => None,
+        Outcome::Drop | Outcome::Slow => None,
         Outcome::Reply(reply) => {
             assert!(
                 out[reply.bytes..].iter().all(|byte| *byte == 0xaa),
@@ -110,6 +110,15 @@ pub(super) fn reply_to(
             Some((reply, out))
         }
     }
+}
+
+/// Whether the packet path hands a packet on.
+pub(super) fn is_slow(zones: &Zones, packet: &[u8]) -> bool {
+    let asked = asked(packet, RESOLVER, Transport::Udp);
+    matches!(
+        answer(zones, &rules(), &asked, &mut [0; 512]),
+        Outcome::Slow
+    )
 }
 
 /// The answer to one question of a client, as a line.

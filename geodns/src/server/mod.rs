@@ -24,6 +24,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::config::{DnsSettings, TcpSettings};
 use crate::metrics::DnsMetrics;
 use crate::responder::Responder;
+use crate::transfer::{Desk, SlowPath};
 
 /// Free ports tried for port 0: the one UDP was given may be taken for TCP.
 const FREE_PORT_TRIES: usize = 16;
@@ -141,12 +142,19 @@ impl DnsServer {
         let stop = StopWorkers::default();
         let stopping = shutdown.child_token();
         let limit = ConnectionLimit::new(tcp.connections_max);
+        let desk = Arc::new(Desk::new(Arc::clone(&responder)));
+        let slow = SlowPath::start(desk, stopping.clone());
         let mut workers = JoinSet::new();
         let mut acceptors = JoinSet::new();
         let mut failure = None;
         for listener in listeners {
             for socket in listener.udp {
-                let worker = udp::Worker::new(socket, Arc::clone(&responder), Arc::clone(&stop.0));
+                let worker = udp::Worker::new(
+                    socket,
+                    Arc::clone(&responder),
+                    slow.clone(),
+                    Arc::clone(&stop.0),
+                );
                 match spawn_worker(worker, listener.address) {
                     Ok(end) => {
                         let address = listener.address;
@@ -155,7 +163,8 @@ impl DnsServer {
                     Err(error) => failure = Some(error),
                 }
             }
-            let acceptor = tcp::Acceptor::new(Arc::clone(&responder), tcp, limit.clone());
+            let acceptor =
+                tcp::Acceptor::new(Arc::clone(&responder), slow.clone(), tcp, limit.clone());
             acceptors.spawn(acceptor.run(listener.tcp, stopping.clone()));
         }
         if failure.is_none() {

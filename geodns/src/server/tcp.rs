@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::udp::QUERY_BYTES_MAX;
 use crate::config::TcpSettings;
 use crate::responder::{Outcome, Responder, Transport};
+use crate::transfer::{SlowMessage, SlowPath};
 
 /// Collected answers are written when they reach this size.
 const FLUSH_BYTES: usize = 16 * 1024;
@@ -35,6 +36,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Accepts connections on one address.
 pub(super) struct Acceptor {
     responder: Arc<Responder>,
+    slow: SlowPath,
     settings: TcpSettings,
     limit: ConnectionLimit,
 }
@@ -42,11 +44,13 @@ pub(super) struct Acceptor {
 impl Acceptor {
     pub(super) fn new(
         responder: Arc<Responder>,
+        slow: SlowPath,
         settings: TcpSettings,
         limit: ConnectionLimit,
     ) -> Self {
         Self {
             responder,
+            slow,
             settings,
             limit,
         }
@@ -74,7 +78,13 @@ impl Acceptor {
                 self.responder.metrics().tcp_refused.inc();
                 continue;
             };
-            let connection = Connection::new(stream, source, Arc::clone(&self.responder), permit);
+            let connection = Connection::new(
+                stream,
+                source,
+                Arc::clone(&self.responder),
+                self.slow.clone(),
+                permit,
+            );
             connections.spawn(connection.serve(self.settings, stop.clone()));
         }
         let drained = async { while connections.join_next().await.is_some() {} };
@@ -89,6 +99,7 @@ struct Connection {
     stream: BufReader<TcpStream>,
     source: SocketAddr,
     responder: Arc<Responder>,
+    slow: SlowPath,
     query: Vec<u8>,
     response: Vec<u8>,
     /// Answers waiting to be written, each with its length before it.
@@ -123,6 +134,7 @@ impl Connection {
         stream: TcpStream,
         source: SocketAddr,
         responder: Arc<Responder>,
+        slow: SlowPath,
         permit: ConnectionPermit,
     ) -> Self {
         // Best effort: without it answers may wait for acknowledgements.
@@ -132,6 +144,7 @@ impl Connection {
             source,
             open: OpenGauge::new(Arc::clone(&responder), permit),
             responder,
+            slow,
             query: Vec::new(),
             response: vec![0; RESPONSE_BYTES],
             outgoing: Vec::new(),
@@ -147,17 +160,13 @@ impl Connection {
                 read = timeout(settings.idle_timeout, read_query(&mut self.stream, &mut self.query)) => read,
             };
             let Ok(Ok(())) = read else { break };
-            self.answer();
-            if !holds_whole_query(self.stream.buffer()) || self.outgoing.len() >= FLUSH_BYTES {
-                match timeout(
-                    settings.idle_timeout,
-                    self.stream.get_mut().write_all(&self.outgoing),
-                )
-                .await
-                {
-                    Ok(Ok(())) => self.outgoing.clear(),
-                    _ => return,
-                }
+            if self.answer() == Answered::Slowly && self.answer_slowly(settings).await.is_err() {
+                return;
+            }
+            if (!holds_whole_query(self.stream.buffer()) || self.outgoing.len() >= FLUSH_BYTES)
+                && self.flush(settings).await.is_err()
+            {
+                return;
             }
         }
         // The client may have left already.
@@ -169,23 +178,62 @@ impl Connection {
         drop(self.open);
     }
 
+    /// Writes the collected answers; an error ends the connection.
+    async fn flush(&mut self, settings: TcpSettings) -> io::Result<()> {
+        let write = self.stream.get_mut().write_all(&self.outgoing);
+        timeout(settings.idle_timeout, write).await??;
+        self.outgoing.clear();
+        Ok(())
+    }
+
+    /// Takes the answer from the slow path, message by message as the client takes them.
+    async fn answer_slowly(&mut self, settings: TcpSettings) -> io::Result<()> {
+        let mut answers = self.slow.stream(SlowMessage {
+            packet: self.query.clone(),
+            source: self.source,
+            transport: Transport::Tcp,
+        });
+        while let Some(answer) = answers.next().await {
+            // A message is at most 65,535 bytes: `TCP_BYTES_MAX`.
+            self.outgoing
+                .extend_from_slice(&(answer.len() as u16).to_be_bytes());
+            self.outgoing.extend_from_slice(&answer);
+            if self.outgoing.len() >= FLUSH_BYTES {
+                self.flush(settings).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Appends the answer to the query that was read.
-    fn answer(&mut self) {
+    fn answer(&mut self) -> Answered {
         let outcome = self.responder.answer_stream(
             &self.query,
             self.source,
             Transport::Tcp,
             &mut self.response,
         );
-        let Outcome::Reply(reply) = outcome else {
-            return;
+        let reply = match outcome {
+            Outcome::Reply(reply) => reply,
+            Outcome::Slow => return Answered::Slowly,
+            Outcome::Drop => return Answered::Here,
         };
         // A response is at most 65,535 bytes: `TCP_BYTES_MAX`.
         self.outgoing
             .extend_from_slice(&(reply.bytes as u16).to_be_bytes());
         self.outgoing
             .extend_from_slice(&self.response[..reply.bytes]);
+        Answered::Here
     }
+}
+
+/// Who answers a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answered {
+    /// The packet path did, if at all.
+    Here,
+    /// The slow path has to.
+    Slowly,
 }
 
 /// Whether the next query has arrived to its end, so that its answer may go out with the last one. A

@@ -16,6 +16,7 @@ use socket2::SockRef;
 
 use crate::config::UDP_BYTES_RANGE;
 use crate::responder::{Outcome, Responder, Transport};
+use crate::transfer::SlowPath;
 
 /// Longest query read whole.
 pub(super) const QUERY_BYTES_MAX: usize = 4096;
@@ -40,8 +41,9 @@ pub(super) fn prepare(socket: tokio::net::UdpSocket) -> io::Result<UdpSocket> {
 
 /// One thread's socket and what it answers with.
 pub(super) struct Worker {
-    socket: UdpSocket,
+    socket: Arc<UdpSocket>,
     responder: Arc<Responder>,
+    slow: SlowPath,
     stop: Arc<AtomicBool>,
 }
 
@@ -52,10 +54,16 @@ enum Received {
 }
 
 impl Worker {
-    pub(super) fn new(socket: UdpSocket, responder: Arc<Responder>, stop: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(
+        socket: UdpSocket,
+        responder: Arc<Responder>,
+        slow: SlowPath,
+        stop: Arc<AtomicBool>,
+    ) -> Self {
         Self {
-            socket,
+            socket: Arc::new(socket),
             responder,
+            slow,
             stop,
         }
     }
@@ -113,10 +121,14 @@ impl Worker {
         if source.port() == 0 {
             return;
         }
-        if let Outcome::Reply(reply) = self.responder.answer(packet, source, Transport::Udp, out)
-            && self.socket.send_to(&out[..reply.bytes], source).is_err()
-        {
-            self.responder.metrics().send_errors.inc();
+        match self.responder.answer(packet, source, Transport::Udp, out) {
+            Outcome::Reply(reply) => {
+                if self.socket.send_to(&out[..reply.bytes], source).is_err() {
+                    self.responder.metrics().send_errors.inc();
+                }
+            }
+            Outcome::Slow => self.slow.datagram(packet, source, &self.socket),
+            Outcome::Drop => {}
         }
     }
 }

@@ -78,13 +78,23 @@ impl Class {
     pub const IN: Self = Self(1);
 }
 
-/// The operation a message asks for (RFC 1035 §4.1.1); only queries are served.
+/// The operation a message asks for (RFC 1035 §4.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Opcode(pub u8);
 
 impl Opcode {
     /// A standard query.
     pub const QUERY: Self = Self(0);
+    /// A zone has changed (RFC 1996).
+    pub const NOTIFY: Self = Self(4);
+    /// A dynamic update (RFC 2136).
+    pub const UPDATE: Self = Self(5);
+
+    /// Whether the packet path leaves messages of this kind to the slow one.
+    #[must_use]
+    pub fn is_slow(self) -> bool {
+        matches!(self, Self::NOTIFY | Self::UPDATE)
+    }
 }
 
 /// A response code this server sends.
@@ -103,19 +113,34 @@ pub enum Rcode {
     NotImp = 4,
     /// A name, class or transfer we do not serve.
     Refused = 5,
+    /// A name exists that a dynamic update wants absent (RFC 2136 §2.2).
+    YxDomain = 6,
+    /// A record set exists that a dynamic update wants absent (RFC 2136 §2.2).
+    YxRrset = 7,
+    /// A record set is missing that a dynamic update wants present (RFC 2136 §2.2).
+    NxRrset = 8,
+    /// Not our zone, or a signature we do not accept (RFC 2136 §2.2, RFC 8945 §5.2).
+    NotAuth = 9,
+    /// A name of a dynamic update outside its zone (RFC 2136 §2.2).
+    NotZone = 10,
     /// An EDNS version above 0 (RFC 6891 §6.1.3).
     BadVers = 16,
 }
 
 impl Rcode {
     /// Every code, in the order of [`Rcode::index`].
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 12] = [
         Self::NoError,
         Self::FormErr,
         Self::ServFail,
         Self::NxDomain,
         Self::NotImp,
         Self::Refused,
+        Self::YxDomain,
+        Self::YxRrset,
+        Self::NxRrset,
+        Self::NotAuth,
+        Self::NotZone,
         Self::BadVers,
     ];
 
@@ -129,7 +154,12 @@ impl Rcode {
             Self::NxDomain => 3,
             Self::NotImp => 4,
             Self::Refused => 5,
-            Self::BadVers => 6,
+            Self::YxDomain => 6,
+            Self::YxRrset => 7,
+            Self::NxRrset => 8,
+            Self::NotAuth => 9,
+            Self::NotZone => 10,
+            Self::BadVers => 11,
         }
     }
 
@@ -143,6 +173,11 @@ impl Rcode {
             Self::NxDomain => "NXDOMAIN",
             Self::NotImp => "NOTIMP",
             Self::Refused => "REFUSED",
+            Self::YxDomain => "YXDOMAIN",
+            Self::YxRrset => "YXRRSET",
+            Self::NxRrset => "NXRRSET",
+            Self::NotAuth => "NOTAUTH",
+            Self::NotZone => "NOTZONE",
             Self::BadVers => "BADVERS",
         }
     }

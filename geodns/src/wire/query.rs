@@ -71,6 +71,8 @@ pub struct Query<'a> {
 pub enum Rejection<'a> {
     /// Send nothing: not even a header, or a response.
     Silence,
+    /// Hand it to the slow path: NOTIFY, UPDATE, or a query with a signature (TSIG).
+    Slow,
     /// Send an error.
     Error {
         /// The code to send.
@@ -97,6 +99,9 @@ impl<'a> Query<'a> {
             question,
             edns,
         };
+        if header.opcode.is_slow() {
+            return Err(Rejection::Slow);
+        }
         if header.opcode != Opcode::QUERY {
             return Err(fail(Rcode::NotImp, None, None));
         }
@@ -115,9 +120,13 @@ impl<'a> Query<'a> {
         let mut records = Records {
             packet,
             at: HEADER_BYTES + question.wire.len(),
+            signed: false,
         };
         let edns = read_records(&mut records, authorities, additionals)
             .map_err(|edns| fail(Rcode::FormErr, Some(question.wire), edns))?;
+        if records.signed {
+            return Err(Rejection::Slow);
+        }
         if let Some(edns) = edns
             && edns.version != 0
         {
@@ -170,6 +179,7 @@ fn read_records(
     }
     for _ in 0..additionals {
         let record = records.next().ok_or(edns)?;
+        records.signed |= record.rtype == RType::TSIG;
         if record.rtype != RType::OPT {
             continue;
         }
@@ -237,6 +247,8 @@ impl RawRecord<'_> {
 struct Records<'a> {
     packet: &'a [u8],
     at: usize,
+    /// A TSIG record went by.
+    signed: bool,
 }
 
 impl<'a> Records<'a> {

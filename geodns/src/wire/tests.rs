@@ -265,6 +265,7 @@ proptest! {
                 }
             }
             Err(Rejection::Silence) => prop_assert!(is_response || packet.len() < 12),
+            Err(Rejection::Slow) => prop_assert!(!is_response),
             Err(Rejection::Error { rcode, .. }) => prop_assert_ne!(rcode, Rcode::NoError),
         }
     }

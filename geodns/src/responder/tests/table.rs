@@ -4,7 +4,7 @@ use expect_test::expect_file;
 use hickory_proto::op::{MessageType, OpCode};
 use hickory_proto::rr::{DNSClass, RecordType};
 
-use super::{Ask, RESOLVER, Transport, reply_to, summary, world, zones_of};
+use super::{Ask, RESOLVER, Transport, is_slow, reply_to, summary, world, zones_of};
 
 pub(super) struct Case {
     label: String,
@@ -209,6 +209,10 @@ fn edns() -> Vec<Case> {
             &[opt(1, &[0, 8, 0, 9])],
         ),
         hand("an unknown option", &[opt(0, &[0xff, 0xee, 0, 2, 1, 2])]),
+        hand(
+            "a TSIG",
+            &[opt(0, &[]), b"\x01k\0\0\xfa\0\xff\0\0\0\0\0\0".to_vec()],
+        ),
         hand("two OPT", &[opt(0, &[]), opt(0, &[])]),
         hand("OPT with a name", &[named_opt]),
         hand("an option cut short", &[opt(0, &[0, 10, 0, 9, 1])]),
@@ -282,10 +286,15 @@ fn every_packet_gets_its_answer() {
             "{}: small answers are the same over UDP and TCP",
             case.label
         );
+        let without_answer = if is_slow(&zones, &case.packet) {
+            "handed on"
+        } else {
+            "silence"
+        };
         lines.push_str(&format!(
             "{}\n    {}\n",
             case.label,
-            udp.as_deref().unwrap_or("silence")
+            udp.as_deref().unwrap_or(without_answer)
         ));
     }
     expect_file!["goldens/answers.txt"].assert_eq(&lines);
