@@ -2,34 +2,35 @@
 //!
 //! What depends on the service and on which selectors apply to a class, but not on the class itself,
 //! is made once for each such combination ([`prepare`]); classes then cost one pass over the regions
-//! that are left ([`rank`]) and are stored once for each different route. Pools become rings at the
-//! end, region by region. Distances and model values are rows of two matrices, made once.
+//! that are left ([`rank`]), once for all services of one shape ([`shapes`]), and are stored once for
+//! each different route. Pools become rings at the end, region by region. Distances and model values
+//! are rows of two matrices, made once.
 //!
-//! Growth: services × classes × regions for ranking (about 5 ns each), endpoints × 64 points for
-//! rings. Health changes need none of it.
+//! Growth: shapes × classes × regions for ranking (about 5 ns each), endpoints × 64 points for rings,
+//! services × endpoints for finding shapes. Health changes need none of it.
 
 mod context;
 mod prepare;
 mod rank;
 mod routes;
+mod shapes;
 mod terms;
 mod walls;
 
-use std::collections::HashMap;
-
-use meridian_topology::{PolicyId, RegionIdx, ServiceIdx};
+use meridian_topology::{RegionIdx, ServiceIdx};
 
 use crate::class::ClassId;
 use crate::hash::{self, Fingerprint};
 use crate::plan::ring::{Member, Pool, RingBuilder, Rings, points_of};
 use crate::plan::{Plan, Route, ServicePlan};
-use crate::recorder::{Recorder, Silent};
+use crate::recorder::Recorder;
 use crate::world::World;
 
 pub(crate) use context::{Context, baseline_ms};
 use prepare::{Applied, Prepared};
 use rank::rank;
-use routes::{PoolInterner, RouteInterner};
+use routes::PoolInterner;
+use shapes::{Place, Shapes};
 
 /// Generations are whole numbers that JSON readers with doubles keep exactly.
 const GENERATION_BITS: u64 = (1 << 53) - 1;
@@ -38,40 +39,19 @@ const GENERATION_BITS: u64 = (1 << 53) - 1;
 #[must_use]
 pub fn compile(world: &World) -> Plan {
     let context = Context::new(world);
-    let classes = world.classes.classes().len();
-    let rows = context.rows(0..classes);
-    let mut pools = PoolInterner::default();
-    let mut routes = RouteInterner::default();
-    let mut route_of = Vec::with_capacity(world.topology.services.len() * classes);
-    let mut masks: HashMap<&PolicyId, Vec<u32>> = HashMap::new();
+    let mut shapes = Shapes::new(&context);
     for at in 0..world.topology.services.len() {
-        let service = ServiceIdx(at as u16);
-        let policy = context.policy(service);
-        let masks = masks.entry(&policy.id).or_insert_with(|| {
-            world
-                .classes
-                .classes()
-                .iter()
-                .map(|class| Applied::to(policy, class).0)
-                .collect()
-        });
-        let mut prepared: HashMap<u32, Prepared> = HashMap::new();
-        for (class, mask) in masks.iter().enumerate() {
-            let prepared = prepared.entry(*mask).or_insert_with(|| {
-                Prepared::new(
-                    &context,
-                    service,
-                    policy,
-                    Applied(*mask),
-                    &mut pools,
-                    &mut Silent,
-                )
-            });
-            let route = rank(prepared, policy, &rows.of(class), &mut Silent);
-            route_of.push(routes.intern(route));
-        }
+        shapes.add(ServiceIdx(at as u16));
     }
-    assemble(&context, &pools, routes.finish(), route_of, classes)
+    let routes = shapes.take_routes();
+    let parts = Parts {
+        routes,
+        rows: shapes.rows,
+        classes: world.classes.classes().len(),
+        places: shapes.places,
+        service_pools: shapes.service_pools,
+    };
+    assemble(&context, &shapes.pools, parts)
 }
 
 /// The route of one service and class alone, with a recorder watching: a plan of one route.
@@ -94,35 +74,49 @@ pub(crate) fn compile_one(
     let applied = Applied::to(policy, class);
     let prepared = Prepared::new(&context, service, policy, applied, &mut pools, recorder);
     let mut route = rank(&prepared, policy, &rows.of(0), recorder);
-    pools.keep_only(&mut route);
-    // Every service has the one route, so that the service keeps its index.
-    let route_of = vec![0; world.topology.services.len()];
-    assemble(&context, &pools, vec![route], route_of, 1)
+    let candidates = prepared.candidates.iter().map(|candidate| candidate.pool);
+    pools.keep_only(&mut route, &candidates.collect::<Vec<_>>());
+    let parts = Parts {
+        routes: vec![route],
+        rows: vec![0],
+        classes: 1,
+        // Every service has the one route, so that the service keeps its index.
+        places: vec![Place::default(); world.topology.services.len()],
+        service_pools: (0..pools.len() as u32).collect(),
+    };
+    assemble(&context, &pools, parts)
 }
 
-fn assemble(
-    context: &Context<'_>,
-    pools: &PoolInterner,
-    mut routes: Vec<Route>,
-    route_of: Vec<u32>,
+/// What ranking leaves for a plan.
+struct Parts {
+    routes: Vec<Route>,
+    rows: Vec<u32>,
     classes: usize,
-) -> Plan {
+    places: Vec<Place>,
+    service_pools: Vec<u32>,
+}
+
+fn assemble(context: &Context<'_>, pools: &PoolInterner, mut parts: Parts) -> Plan {
     let (pools, rings, renumbered) = build_rings(context, pools);
-    for route in &mut routes {
-        for entry in &mut route.entries[..usize::from(route.len)] {
-            entry.pool = renumbered[entry.pool as usize];
-        }
+    for pool in &mut parts.service_pools {
+        *pool = renumbered[*pool as usize];
     }
+    parts.service_pools.shrink_to_fit();
+    parts.rows.shrink_to_fit();
     let topology = &context.world.topology;
-    let services = (0..topology.services.len())
-        .map(|at| context.service_plan(at))
+    let services = parts
+        .places
+        .iter()
+        .enumerate()
+        .map(|(at, place)| context.service_plan(at, *place))
         .collect();
     let mut plan = Plan {
         generation: 0,
         services,
-        classes: classes as u32,
-        route_of,
-        routes,
+        classes: parts.classes as u32,
+        rows: parts.rows,
+        routes: parts.routes,
+        service_pools: parts.service_pools,
         pools,
         rings,
         endpoint_regions: topology
@@ -187,8 +181,11 @@ fn generation(plan: &Plan, context: &Context<'_>) -> u64 {
     for route in &plan.routes {
         print.add(route.fingerprint());
     }
-    for route in &plan.route_of {
+    for route in &plan.rows {
         print.add(u64::from(*route));
+    }
+    for pool in &plan.service_pools {
+        print.add(u64::from(*pool));
     }
     print.finish() & GENERATION_BITS
 }
@@ -198,6 +195,7 @@ fn add_service(print: &mut Fingerprint, service: &ServicePlan) {
     print.add(service.sticky as u64);
     print.add(u64::from(service.answers) << 8 | u64::from(service.min_live_regions));
     print.add(u64::from(service.panic_threshold));
+    print.add(u64::from(service.row) << 32 | u64::from(service.first_pool));
     // The debug form names every variant and address; it is short and made once for each service.
     print.add(hash::bytes(format!("{:?}", service.when_none).as_bytes()));
 }

@@ -1,11 +1,16 @@
 //! The plan: every decision that does not depend on one client or one health change, made ahead.
 //!
 //! Structure. For every service × class the plan has a *route*: at most [`MAX_ROUTE`] pools, the first
-//! `spread` of which share the clients by weight while the rest stand in for them in order. Equal
-//! routes are stored once. A *pool* is the endpoints of one region that may serve a service under
-//! some compliance requirement, with a hash ring over them ([`ring`]); equal pools are stored once,
-//! so twenty services on the same machines share one ring. Health lives beside the plan, in
-//! [`HealthBits`](crate::bits::HealthBits): no health change needs a compile.
+//! `spread` of which share the clients by weight while the rest stand in for them in order. A *pool* is
+//! the endpoints of one region that may serve a service under some compliance requirement, with a hash
+//! ring over them ([`ring`]); equal pools are stored once, so twenty services on the same machines share
+//! one ring. Health lives beside the plan, in [`HealthBits`](crate::bits::HealthBits): no health change
+//! needs a compile.
+//!
+//! What many services have in common is stored once. A route does not name pools but *places* in the
+//! service's own list of pools, so services whose candidates rank alike share a whole *row* of routes,
+//! one for each class, although their machines differ: ten thousand services with five thousand
+//! classes are ten thousand short lists and a few rows, not fifty million routes.
 //!
 //! Limits: regions beyond a route's eighth take no clients of that class until the next compile,
 //! which prefers living regions for the last places. A plan is immutable.
@@ -33,8 +38,8 @@ pub const MAX_ROUTE: usize = 8;
 /// One pool of a route.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Entry {
-    /// Position in [`Plan::pools`].
-    pub pool: u32,
+    /// Position in the service's pools, counted from the route's `base`.
+    pub place: u16,
     /// Share of the clients among the spread, in no particular unit; 0 among the others.
     pub weight: u16,
 }
@@ -44,6 +49,8 @@ pub(crate) struct Entry {
 pub(crate) struct Route {
     /// The pools in order of preference; only the first `len` mean something.
     pub entries: [Entry; MAX_ROUTE],
+    /// Where the places begin in the service's pools.
+    pub base: u32,
     /// How many share the clients.
     pub spread: u8,
     /// How many are used while they live; those behind are beyond their capacity.
@@ -56,6 +63,10 @@ pub(crate) struct Route {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ServicePlan {
     pub id: ServiceId,
+    /// Number of its row in [`Plan::rows`].
+    pub row: u32,
+    /// Where its pools begin in [`Plan::service_pools`].
+    pub first_pool: u32,
     pub sticky: Sticky,
     /// How many addresses a DNS answer carries, at most [`MAX_ANSWERS`].
     pub answers: u8,
@@ -69,9 +80,9 @@ pub(crate) struct ServicePlan {
 
 impl ServicePlan {
     /// Whether enough of a pool lives for its region to count as alive.
-    pub fn counts_as_live(&self, bits: &HealthBits, entry: &Entry, pools: &[Pool]) -> bool {
-        let live = u64::from(bits.live_points(entry.pool));
-        let all = u64::from(pools[entry.pool as usize].points);
+    pub fn counts_as_live(&self, bits: &HealthBits, pool: u32, pools: &[Pool]) -> bool {
+        let live = u64::from(bits.live_points(pool));
+        let all = u64::from(pools[pool as usize].points);
         live > 0 && live << 16 >= all * u64::from(self.panic_threshold)
     }
 
@@ -88,9 +99,11 @@ pub struct Plan {
     /// By [`ServiceIdx`], that is by id.
     pub(crate) services: Vec<ServicePlan>,
     pub(crate) classes: u32,
-    /// Routes of the first service's classes, then of the second's, and so on.
-    pub(crate) route_of: Vec<u32>,
+    /// Routes of the first row's classes, then of the second's, and so on.
+    pub(crate) rows: Vec<u32>,
     pub(crate) routes: Vec<Route>,
+    /// Positions in `pools`: those of each service in a piece.
+    pub(crate) service_pools: Vec<u32>,
     pub(crate) pools: Vec<Pool>,
     pub(crate) rings: Rings,
     /// The region of each endpoint of the topology.
@@ -180,11 +193,40 @@ impl Plan {
         service: ServiceIdx,
         class: ClassId,
     ) -> impl Iterator<Item = EndpointIdx> + '_ {
-        let route = self.route(service, class);
-        let entries = route.map_or(&[][..], |route| &route.entries[..usize::from(route.len)]);
-        entries
-            .iter()
-            .flat_map(|entry| self.rings.members(&self.pools[entry.pool as usize]))
+        let (entries, pools) = match self.route(service, class) {
+            Some(route) => (
+                &route.entries[..usize::from(route.len)],
+                self.pools_of(&self.services[service.index()], route),
+            ),
+            None => (&[][..], &[][..]),
+        };
+        entries.iter().flat_map(|entry| {
+            let pool = pools[usize::from(entry.place)];
+            self.rings.members(&self.pools[pool as usize])
+        })
+    }
+
+    /// The route of every class of a service, by number: where two classes have one number, this
+    /// service treats their clients alike. Empty for a service of another topology.
+    #[must_use]
+    pub fn row(&self, service: ServiceIdx) -> &[u32] {
+        let row = self.row_number(service);
+        row.map_or(&[], |row| {
+            &self.rows[row * self.classes()..][..self.classes()]
+        })
+    }
+
+    /// Which of the plan's rows a service has: services with one number have equal rows, so that what
+    /// is derived from a row need not be made again for each of them.
+    #[must_use]
+    pub fn row_number(&self, service: ServiceIdx) -> Option<usize> {
+        Some(self.services.get(service.index())?.row as usize)
+    }
+
+    /// How many different rows there are.
+    #[must_use]
+    pub const fn row_count(&self) -> usize {
+        self.rows.len() / self.classes as usize
     }
 
     /// How many different routes there are.
@@ -198,7 +240,8 @@ impl Plan {
     pub fn memory_bytes(&self) -> usize {
         size_of::<Self>()
             + self.services.capacity() * size_of::<ServicePlan>()
-            + self.route_of.capacity() * size_of::<u32>()
+            + self.rows.capacity() * size_of::<u32>()
+            + self.service_pools.capacity() * size_of::<u32>()
             + self.routes.capacity() * size_of::<Route>()
             + self.pools.capacity() * size_of::<Pool>()
             + self.rings.memory_bytes()
@@ -209,27 +252,28 @@ impl Plan {
 
     /// Whether any endpoint of a pool is in service, healthy or not. Walks the pool: for the last pass
     /// only.
-    pub(crate) fn in_service(&self, entry: &Entry, bits: &HealthBits) -> bool {
-        let pool = &self.pools[entry.pool as usize];
+    pub(crate) fn in_service(&self, pool: u32, bits: &HealthBits) -> bool {
         self.rings
-            .members(pool)
+            .members(&self.pools[pool as usize])
             .any(|member| bits.is_in_service(member))
     }
 
     /// The route of a class; an id of another class table is the unknown class's.
     #[inline]
     pub(crate) fn route(&self, service: ServiceIdx, class: ClassId) -> Option<&Route> {
-        if service.index() >= self.services.len() {
-            return None;
-        }
+        let row = self.services.get(service.index())?.row as usize;
         let class = if class.0 < self.classes {
             class.index()
         } else {
             0
         };
-        let route = *self
-            .route_of
-            .get(service.index() * self.classes() + class)?;
+        let route = *self.rows.get(row * self.classes() + class)?;
         self.routes.get(route as usize)
+    }
+
+    /// The pools that a service's route means: an entry's pool stands at its place.
+    #[inline]
+    pub(crate) fn pools_of(&self, service: &ServicePlan, route: &Route) -> &[u32] {
+        &self.service_pools[service.first_pool as usize + route.base as usize..]
     }
 }

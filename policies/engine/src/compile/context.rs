@@ -7,6 +7,7 @@ use meridian_topology::model::Region;
 use meridian_topology::units::Millis;
 use meridian_topology::{Coordinates, EndpointIdx, Label, PolicyId, RegionIdx, ServiceIdx};
 
+use super::shapes::Place;
 use crate::class::ClassId;
 use crate::hash;
 use crate::plan::ServicePlan;
@@ -46,8 +47,7 @@ pub(crate) struct Context<'w> {
     pub endpoint_labels: Vec<u64>,
     /// Whether each endpoint is healthy and in service.
     pub available: Vec<bool>,
-    /// For each service and region, the endpoints with a weight, in the topology's order.
-    serving: Vec<Vec<u32>>,
+    serving: Serving,
     policies: Vec<Cow<'w, Policy>>,
     region_points: Vec<[f32; 3]>,
     /// The score table's column of each region.
@@ -80,7 +80,7 @@ impl<'w> Context<'w> {
             endpoint_labels: label_bits(world, &labels),
             labels,
             available: available(world),
-            serving: serving(world),
+            serving: Serving::new(world),
             policies: topology
                 .services
                 .iter()
@@ -111,7 +111,15 @@ impl<'w> Context<'w> {
 
     /// The endpoints of a service in a region that have a weight.
     pub fn serving(&self, service: ServiceIdx, region: RegionIdx) -> &[u32] {
-        &self.serving[service.index() * self.regions().len() + region.index()]
+        let slot = service.index() * self.regions().len() + region.index();
+        self.serving.of(slot..slot + 1)
+    }
+
+    /// The endpoints of a service that have a weight, region by region.
+    pub fn serving_anywhere(&self, service: ServiceIdx) -> &[u32] {
+        let regions = self.regions().len();
+        let slot = service.index() * regions;
+        self.serving.of(slot..slot + regions)
     }
 
     /// All endpoints of a region that have a weight.
@@ -155,12 +163,14 @@ impl<'w> Context<'w> {
     }
 
     /// What of a policy the plan keeps for a service.
-    pub fn service_plan(&self, at: usize) -> ServicePlan {
+    pub(super) fn service_plan(&self, at: usize, place: Place) -> ServicePlan {
         let policy = &self.policies[at];
         let threshold = policy.failover.panic_threshold.get() * 65_536.0;
         let ramps = policy.failover.failback.ramp.len() > 1;
         ServicePlan {
             id: self.world.topology.services[at].id.clone(),
+            row: place.row,
+            first_pool: place.first_pool,
             sticky: policy.spread.sticky,
             answers: policy.spread.answers,
             panic_threshold: threshold.round() as u32,
@@ -255,19 +265,45 @@ fn available(world: &World) -> Vec<bool> {
     up.collect()
 }
 
-fn serving(world: &World) -> Vec<Vec<u32>> {
-    let topology = &world.topology;
-    let mut serving = vec![Vec::new(); topology.services.len() * topology.regions.len()];
-    for (at, endpoint) in topology.endpoints.iter().enumerate() {
-        if endpoint.weight.0 == 0 {
-            continue;
+/// For each service and region, the endpoints with a weight, in the topology's order: one list, and
+/// where each pair's part of it begins.
+struct Serving {
+    first: Vec<u32>,
+    members: Vec<u32>,
+}
+
+impl Serving {
+    fn new(world: &World) -> Self {
+        let topology = &world.topology;
+        let regions = topology.regions.len();
+        let endpoints = || {
+            let weighted = topology.endpoints.iter().enumerate();
+            weighted.filter(|(_, endpoint)| endpoint.weight.0 > 0)
+        };
+        let mut first = vec![0_u32; topology.services.len() * regions + 1];
+        for (_, endpoint) in endpoints() {
+            for service in &endpoint.services {
+                first[service.index() * regions + endpoint.region.index() + 1] += 1;
+            }
         }
-        for service in &endpoint.services {
-            let slot = service.index() * topology.regions.len() + endpoint.region.index();
-            serving[slot].push(at as u32);
+        for at in 1..first.len() {
+            first[at] += first[at - 1];
         }
+        let mut next = first.clone();
+        let mut members = vec![0; first[first.len() - 1] as usize];
+        for (at, endpoint) in endpoints() {
+            for service in &endpoint.services {
+                let slot = &mut next[service.index() * regions + endpoint.region.index()];
+                members[*slot as usize] = at as u32;
+                *slot += 1;
+            }
+        }
+        Self { first, members }
     }
-    serving
+
+    fn of(&self, slots: Range<usize>) -> &[u32] {
+        &self.members[self.first[slots.start] as usize..self.first[slots.end] as usize]
+    }
 }
 
 fn unit_vector(at: &Coordinates) -> [f32; 3] {

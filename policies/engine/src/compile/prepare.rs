@@ -137,6 +137,41 @@ impl Prepared {
             },
         }
     }
+
+    /// Adds everything that [`rank`](super::rank::rank) looks at, beside the policy and which of its
+    /// selectors apply, to a shape's key. Pools are not part of it: a route names places among them.
+    pub fn add_to(&self, policy: &Policy, key: &mut Vec<u64>) {
+        // Every field is named, so that a new one cannot be forgotten here.
+        let Self {
+            candidates,
+            terms: _,
+            all_live,
+            margin: _,
+            fixed_shares,
+        } = self;
+        key.push(candidates.len() as u64);
+        key.push(u64::from(*all_live) << 32 | *fixed_shares as u64);
+        // Alone in a spread, or sharing by score, a region's own share decides nothing.
+        let shares_matter =
+            *fixed_shares > 0 || (policy.spread.at_most > 1 && policy.spread.split != Split::Score);
+        for candidate in candidates {
+            let Candidate {
+                region,
+                pool: _,
+                rank,
+                fixed,
+                live,
+                share,
+            } = candidate;
+            let head = u64::from(region.0) << 33 | u64::from(*rank) << 1 | u64::from(*live);
+            let share = if shares_matter {
+                share.to_bits()
+            } else {
+                u64::from(*share > 0.0)
+            };
+            key.extend([head, fixed.to_bits(), share]);
+        }
+    }
 }
 
 fn live_members(context: &Context<'_>, members: &[u32]) -> u32 {

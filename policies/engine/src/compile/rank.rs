@@ -186,7 +186,8 @@ fn route(prepared: &Prepared, policy: &Policy, sorted: &[Ranked], spread: usize)
             0
         };
         route.entries[at] = Entry {
-            pool: candidate(ranked).pool,
+            // Candidates are regions, which a u16 counts.
+            place: ranked.candidate as u16,
             weight,
         };
     }

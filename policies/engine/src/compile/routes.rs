@@ -40,13 +40,14 @@ impl PoolInterner {
         &self.pools[pool as usize].1
     }
 
-    /// Forgets all pools but those of one route, and renumbers that route: an explanation needs no
-    /// rings that it does not look at.
-    pub fn keep_only(&mut self, route: &mut Route) {
+    /// Forgets all pools but those of one route over these candidates' pools, and renumbers that
+    /// route: an explanation needs no rings that it does not look at.
+    pub fn keep_only(&mut self, route: &mut Route, candidates: &[u32]) {
         let mut kept = Vec::new();
         for entry in &mut route.entries[..usize::from(route.len)] {
-            kept.push(self.pools[entry.pool as usize].clone());
-            entry.pool = kept.len() as u32 - 1;
+            let pool = candidates[usize::from(entry.place)];
+            entry.place = kept.len() as u16;
+            kept.push(self.pools[pool as usize].clone());
         }
         self.pools = kept;
         self.ids.clear();
@@ -78,8 +79,9 @@ impl Route {
     /// A hash of the route's content.
     pub(super) fn fingerprint(&self) -> u64 {
         let head = u64::from(self.spread) << 16 | u64::from(self.normal) << 8 | u64::from(self.len);
-        self.entries.iter().fold(mix(head), |hash, entry| {
-            mix(hash ^ (u64::from(entry.pool) << 16 | u64::from(entry.weight)))
+        let head = mix(head | u64::from(self.base) << 32);
+        self.entries.iter().fold(head, |hash, entry| {
+            mix(hash ^ (u64::from(entry.place) << 16 | u64::from(entry.weight)))
         })
     }
 }

@@ -1,6 +1,8 @@
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use meridian_topology::units::Ratio;
+use meridian_topology::EndpointIdx;
+use meridian_topology::units::{Ratio, Weight};
 
 use super::*;
 use crate::policy::{PolicySet, WhenNone};
@@ -169,4 +171,84 @@ fn full_regions_are_a_last_resort_or_out() {
     let plan = compile(&world);
     let bits = HealthBits::new(&plan, &world);
     assert_eq!(plan.pick(weighted, ClassId(3), ClientKey(3), &bits), None);
+}
+
+/// Eight services: endpoint n of every region serves services n and n + 4, all by one policy.
+fn own_machines() -> World {
+    let mut world = synthetic::world(12, 4, 8, 30, 3);
+    let mut topology = (*world.topology).clone();
+    let policy = topology.services[1].policy.clone();
+    for service in &mut topology.services {
+        service.policy = policy.clone();
+    }
+    for (at, endpoint) in topology.endpoints.iter_mut().enumerate() {
+        let machine = (at % 4) as u16;
+        endpoint.services = vec![ServiceIdx(machine), ServiceIdx(machine + 4)];
+        endpoint.compliance.clear();
+    }
+    world.topology = Arc::new(topology);
+    world
+}
+
+#[test]
+fn services_that_rank_alike_share_a_row() {
+    let world = own_machines();
+    let plan = compile(&world);
+    assert_eq!(plan.row_count(), 1, "one policy, the same regions");
+    assert_eq!(plan.service_pools.len(), 4 * 12, "twins share their pools");
+    let bits = HealthBits::new(&plan, &world);
+    for service in 0..8_u16 {
+        for class in 0..31 {
+            let key = ClientKey(hash::mix(u64::from(service) << 32 | class));
+            let pick = plan
+                .pick(ServiceIdx(service), ClassId(class as u32), key, &bits)
+                .unwrap();
+            // Every service on its own machines.
+            assert_eq!(pick.endpoint.index() % 4, usize::from(service % 4));
+        }
+    }
+}
+
+#[test]
+fn a_service_that_ranks_otherwise_has_its_own_row() {
+    let mut world = own_machines();
+    let mut topology = (*world.topology).clone();
+    // Service 2's machine in region 0 has a price of its own; its twin, service 6, leaves region 1.
+    let mut cost = topology.regions[0].cost;
+    cost.request = meridian_topology::units::UsdPerMillionRequests::new(99.0).unwrap();
+    topology.endpoints[2].cost = Some(cost);
+    topology.endpoints[6].services = vec![ServiceIdx(2)];
+    // Another weight of the only machine changes nothing where one region takes all clients.
+    topology.endpoints[1].weight = Weight(7);
+    world.topology = Arc::new(topology);
+    let plan = compile(&world);
+    assert_eq!(plan.row_count(), 3);
+    assert_eq!(
+        plan.row_number(ServiceIdx(1)),
+        plan.row_number(ServiceIdx(3))
+    );
+    assert!(
+        plan.candidates(ServiceIdx(6), ClassId(3))
+            .all(|endpoint| endpoint != EndpointIdx(6))
+    );
+}
+
+/// A row is what the service would have alone.
+#[test]
+fn shared_rows_decide_as_single_compiles_do() {
+    for world in [own_machines(), world()] {
+        let plan = compile(&world);
+        let bits = HealthBits::new(&plan, &world);
+        for service in (0..world.topology.services.len()).map(|at| ServiceIdx(at as u16)) {
+            for class in (0..31).map(ClassId) {
+                let alone = compile_one(&world, service, class, &mut crate::recorder::Silent);
+                let alone_bits = HealthBits::new(&alone, &world);
+                assert_eq!(
+                    plan.shares(service, class, &bits),
+                    alone.shares(service, ClassId(0), &alone_bits),
+                    "{service:?} {class:?}"
+                );
+            }
+        }
+    }
 }

@@ -81,6 +81,8 @@ struct Question<'a> {
     plan: &'a Plan,
     service: &'a ServicePlan,
     route: &'a Route,
+    /// What the route's places mean.
+    pools: &'a [u32],
     key: ClientKey,
     bits: &'a HealthBits,
     excluded: &'a [EndpointIdx],
@@ -118,6 +120,7 @@ impl Plan {
             plan: self,
             service,
             route,
+            pools: self.pools_of(service, route),
             key,
             bits,
             excluded,
@@ -140,6 +143,7 @@ impl Plan {
             return 0;
         };
         let service = &self.services[service.index()];
+        let pools = self.pools_of(service, route);
         let mut taken = [EndpointIdx(0); MAX_ANSWERS];
         let mut found = 0;
         let mut laxest = 0;
@@ -149,6 +153,7 @@ impl Plan {
                 plan: self,
                 service,
                 route,
+                pools,
                 key,
                 bits,
                 excluded,
@@ -173,9 +178,11 @@ impl Plan {
     #[must_use]
     pub fn is_ramping(&self, service: ServiceIdx, class: ClassId, bits: &HealthBits) -> bool {
         self.route(service, class).is_some_and(|route| {
+            let pools = self.pools_of(&self.services[service.index()], route);
+            let pool = |entry: &Entry| &self.pools[pools[usize::from(entry.place)] as usize];
             route.entries[..usize::from(route.normal)]
                 .iter()
-                .any(|entry| bits.ramp(self.pools[entry.pool as usize].region) != u16::MAX)
+                .any(|entry| bits.ramp(pool(entry).region) != u16::MAX)
         })
     }
 }
@@ -311,14 +318,14 @@ impl Question<'_> {
     fn admits(&self, pass: Pass, entry: &Entry) -> bool {
         match pass {
             Pass::Healthy => self.is_live(entry) && self.ramp_admits(entry),
-            Pass::Any => self.bits.live_points(entry.pool) > 0,
-            Pass::IgnoringHealth => self.plan.in_service(entry, self.bits),
+            Pass::Any => self.bits.live_points(self.pool(entry)) > 0,
+            Pass::IgnoringHealth => self.plan.in_service(self.pool(entry), self.bits),
         }
     }
 
     fn is_live(&self, entry: &Entry) -> bool {
         self.service
-            .counts_as_live(self.bits, entry, &self.plan.pools)
+            .counts_as_live(self.bits, self.pool(entry), &self.plan.pools)
     }
 
     fn ramp_admits(&self, entry: &Entry) -> bool {
@@ -336,8 +343,13 @@ impl Question<'_> {
         f32::from(entry.weight.max(1)) * self.ramp_share(entry).max(f32::EPSILON)
     }
 
+    /// Position of an entry's pool in the plan.
+    fn pool(&self, entry: &Entry) -> u32 {
+        self.pools[usize::from(entry.place)]
+    }
+
     fn region(&self, entry: &Entry) -> RegionIdx {
-        self.plan.pools[entry.pool as usize].region
+        self.plan.pools[self.pool(entry) as usize].region
     }
 
     fn region_draw(&self, entry: &Entry, stream: u64) -> u64 {
@@ -346,7 +358,7 @@ impl Question<'_> {
     }
 
     fn endpoint(&self, pass: Pass, at: usize) -> Option<EndpointIdx> {
-        let pool = &self.plan.pools[self.route.entries[at].pool as usize];
+        let pool = &self.plan.pools[self.pool(&self.route.entries[at]) as usize];
         self.plan.rings.find(pool, self.key, |endpoint| {
             let serves = match pass {
                 Pass::Healthy | Pass::Any => self.bits.is_available(endpoint),
@@ -357,10 +369,10 @@ impl Question<'_> {
     }
 
     fn pick(&self, pass: Pass, at: usize, endpoint: EndpointIdx, region_share: f32) -> Pick {
-        let entry = &self.route.entries[at];
-        let pool = &self.plan.pools[entry.pool as usize];
+        let number = self.pool(&self.route.entries[at]);
+        let pool = &self.plan.pools[number as usize];
         let points = match pass {
-            Pass::Healthy | Pass::Any => self.bits.live_points(entry.pool).max(1),
+            Pass::Healthy | Pass::Any => self.bits.live_points(number).max(1),
             Pass::IgnoringHealth => pool.points,
         };
         let own = self.plan.endpoint_points[endpoint.index()] as f32;

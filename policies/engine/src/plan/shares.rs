@@ -22,34 +22,36 @@ impl Plan {
             return Vec::new();
         };
         let service = &self.services[service.index()];
+        let pools = self.pools_of(service, route);
+        let pool = |entry: &Entry| pools[usize::from(entry.place)];
         let spread = usize::from(route.spread);
         let normal = usize::from(route.normal);
         let entries = &route.entries[..usize::from(route.len)];
-        let live = |entry: &Entry| service.counts_as_live(bits, entry, &self.pools);
+        let live = |entry: &Entry| service.counts_as_live(bits, pool(entry), &self.pools);
         let living = entries[..normal].iter().filter(|entry| live(entry)).count();
         let mut found = Vec::new();
         let mut refused = 1.0;
         if service.enough_live(living, normal) {
             let ramp = |entry: &Entry| {
-                f32::from(bits.ramp(self.pools[entry.pool as usize].region)) / f32::from(u16::MAX)
+                f32::from(bits.ramp(self.pools[pool(entry) as usize].region)) / f32::from(u16::MAX)
             };
             let admitted = |entry: &Entry| if live(entry) { ramp(entry) } else { 0.0 };
             let (shares, rest) = share_out(&entries[..normal], spread.min(normal), admitted);
-            found = self.by_endpoint(&entries[..normal], &shares, |e| bits.is_available(e));
+            found = self.by_endpoint(&entries[..normal], pools, &shares, |e| bits.is_available(e));
             refused = rest;
         }
         // Whom every ramp refuses goes to whoever lives.
         if refused > 0.0 {
-            let alive = |entry: &Entry| f32::from(u8::from(bits.live_points(entry.pool) > 0));
+            let alive = |entry: &Entry| f32::from(u8::from(bits.live_points(pool(entry)) > 0));
             let (mut shares, _) = share_out(entries, spread, alive);
             shares.iter_mut().for_each(|share| *share *= refused);
-            found.extend(self.by_endpoint(entries, &shares, |e| bits.is_available(e)));
+            found.extend(self.by_endpoint(entries, pools, &shares, |e| bits.is_available(e)));
         }
         if found.is_empty() && service.when_none == WhenNone::IgnoreHealth {
             let (shares, _) = share_out(entries, spread, |entry| {
-                f32::from(u8::from(self.in_service(entry, bits)))
+                f32::from(u8::from(self.in_service(pool(entry), bits)))
             });
-            found = self.by_endpoint(entries, &shares, |e| bits.is_in_service(e));
+            found = self.by_endpoint(entries, pools, &shares, |e| bits.is_in_service(e));
         }
         summed(found)
     }
@@ -57,6 +59,7 @@ impl Plan {
     fn by_endpoint(
         &self,
         entries: &[Entry],
+        pools: &[u32],
         shares: &[f32],
         serves: impl Fn(EndpointIdx) -> bool,
     ) -> Vec<(EndpointIdx, f32)> {
@@ -66,7 +69,7 @@ impl Plan {
             .zip(shares)
             .filter(|(_, share)| **share > 0.0)
         {
-            let pool = &self.pools[entry.pool as usize];
+            let pool = &self.pools[pools[usize::from(entry.place)] as usize];
             let members = || self.rings.members(pool).filter(|member| serves(*member));
             let all: u32 = members()
                 .map(|member| self.endpoint_points[member.index()])
