@@ -33,8 +33,8 @@ pub const TCP_IDLE_RANGE: RangeInclusive<Duration> =
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DnsConfig {
-    /// Addresses for UDP and TCP. Default `["127.0.0.1:5353"]`. Name each address of the host: a
-    /// socket on `0.0.0.0` answers from the address the route chooses.
+    /// Addresses for UDP and TCP. Default `["127.0.0.1:5353"]`. A socket on a wildcard answers from
+    /// the address that was asked.
     pub listen: Vec<SocketAddr>,
     /// UDP threads for each address, each with a socket of its own (`SO_REUSEPORT`). Default: one
     /// per core this process may use.

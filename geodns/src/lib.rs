@@ -7,7 +7,7 @@
 //! figures are in `anchors.md`); names, record data and their encoding are hickory-proto's.
 //!
 //! What this room does not do yet, on purpose: DNSSEC, transfers, TSIG, DoT/DoH/DoQ, cookies and
-//! response rate limiting, batched socket calls.
+//! response rate limiting.
 
 pub mod config;
 mod explain;

@@ -30,6 +30,31 @@ pub struct DnsMetrics {
     zone_problems: IntGauge,
 }
 
+/// What one batch counted, in the worker's own memory: counters that all workers share are touched
+/// once a batch.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    queries: [u32; Transport::ALL.len()],
+    responses: [u32; Rcode::ALL.len()],
+    dropped: u32,
+    truncated: u32,
+}
+
+impl Tally {
+    pub(crate) fn query(&mut self, transport: Transport) {
+        self.queries[transport as usize] += 1;
+    }
+
+    pub(crate) fn response(&mut self, rcode: Rcode, truncated: bool) {
+        self.responses[rcode.index()] += 1;
+        self.truncated += u32::from(truncated);
+    }
+
+    pub(crate) fn dropped(&mut self) {
+        self.dropped += 1;
+    }
+}
+
 /// The counters of one steered service.
 #[derive(Clone, Debug)]
 pub(crate) struct SteeredCounters {
@@ -122,17 +147,31 @@ impl DnsMetrics {
         }
     }
 
-    pub(crate) fn count_query(&self, transport: Transport) {
-        self.queries[transport as usize].inc();
-    }
-
-    pub(crate) fn count_response(&self, rcode: Rcode, truncated: bool) {
-        self.responses[rcode.index()].inc();
-        if truncated {
-            self.truncated.inc();
+    /// Adds what a batch counted: one atomic addition for each counter that moved.
+    pub(crate) fn add(&self, tally: &Tally) {
+        let add = |counter: &IntCounter, count: u32| {
+            if count > 0 {
+                counter.inc_by(u64::from(count));
+            }
+        };
+        for (counter, count) in self.queries.iter().zip(tally.queries) {
+            add(counter, count);
         }
+        for (counter, count) in self.responses.iter().zip(tally.responses) {
+            add(counter, count);
+        }
+        add(&self.dropped, tally.dropped);
+        add(&self.truncated, tally.truncated);
     }
 
+    /// A response of the slow path, which has no batch.
+    pub(crate) fn count_response(&self, rcode: Rcode, truncated: bool) {
+        let mut tally = Tally::default();
+        tally.response(rcode, truncated);
+        self.add(&tally);
+    }
+
+    /// A message that the slow path gives no response.
     pub(crate) fn count_dropped(&self) {
         self.dropped.inc();
     }

@@ -10,8 +10,9 @@
 //! works on the caller's buffers, the name is lowercased onto the stack, picks and addresses live
 //! in arrays, record sets are copied from the zone tree. Sockets, batching or kernel bypass differ
 //! only in who calls it. [`Responder`] adds what is not pure: the zones in force, counters and the
-//! decision log.
+//! decision log, a [`Batch`] of messages at a time.
 
+mod batch;
 mod client;
 mod resolve;
 mod steer;
@@ -21,8 +22,8 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use meridian_live::{PlanHandle, View};
+use meridian_telemetry::DecisionLog;
 use meridian_telemetry::decision::DecisionIds;
-use meridian_telemetry::{Decision, DecisionLog, Surface};
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::DnsMetrics;
@@ -34,6 +35,7 @@ use crate::zones::Zones;
 use client::Client;
 use resolve::{Resolution, Verdict};
 
+pub use batch::Batch;
 pub use client::EcsTrust;
 pub use steer::SteeredFact;
 
@@ -295,19 +297,10 @@ impl Responder {
         &self.metrics
     }
 
-    /// Answers one datagram into `out`, or a stream's message when `out` is all the room there is.
-    pub fn answer(
-        &self,
-        packet: &[u8],
-        source: SocketAddr,
-        transport: Transport,
-        out: &mut [u8],
-    ) -> Outcome {
-        let asked = Asked::now(packet, source, transport);
-        let zones = self.zones.load();
-        let outcome = answer(&zones, &self.rules, &asked, out);
-        self.count(&zones, transport, &outcome);
-        outcome
+    /// Begins a batch: the zones in force and the time now, for as many messages as came at once.
+    #[must_use]
+    pub fn batch(&self) -> Batch<'_> {
+        Batch::begin(self)
     }
 
     /// Answers one message of a stream. `out` grows to the largest message when the answer needs it,
@@ -319,68 +312,7 @@ impl Responder {
         transport: Transport,
         out: &mut Vec<u8>,
     ) -> Outcome {
-        let asked = Asked::now(packet, source, transport);
-        let zones = self.zones.load();
-        let mut outcome = answer(&zones, &self.rules, &asked, out);
-        if let Outcome::Reply(Reply {
-            truncated: true, ..
-        }) = outcome
-            && out.len() < TCP_BYTES_MAX
-        {
-            out.resize(TCP_BYTES_MAX, 0);
-            outcome = answer(&zones, &self.rules, &asked, out);
-        }
-        self.count(&zones, transport, &outcome);
-        outcome
-    }
-
-    fn count(&self, zones: &Zones, transport: Transport, outcome: &Outcome) {
-        self.metrics.count_query(transport);
-        match outcome {
-            Outcome::Drop => self.metrics.count_dropped(),
-            // The slow path counts its response when there is one.
-            Outcome::Slow => {}
-            Outcome::Reply(reply) => {
-                self.metrics.count_response(reply.rcode, reply.truncated);
-                if let Some(fact) = reply.steered {
-                    self.note(zones, fact);
-                }
-            }
-        }
-    }
-
-    fn note(&self, zones: &Zones, fact: SteeredFact) {
-        zones.steered_name(fact.steered).counters.count(fact.pick);
-        let decision_id = self.ids.next_id();
-        let Some(sample_rate) = self.decisions.sample(decision_id) else {
-            return;
-        };
-        let published = zones.published();
-        let topology = &published.world.topology;
-        let Some(service) = topology.services.get(fact.service.index()) else {
-            return;
-        };
-        let endpoint = fact
-            .pick
-            .and_then(|pick| topology.endpoints.get(pick.endpoint.index()));
-        let region = fact
-            .pick
-            .and_then(|pick| topology.regions.get(pick.region.index()));
-        // What became of it is in the log's own counters.
-        let _ = self.decisions.offer(Decision {
-            at_unix_us: u64::try_from(unix_time().as_micros()).unwrap_or(u64::MAX),
-            decision_id,
-            surface: Surface::Dns,
-            service: service.id.clone(),
-            class: fact.class.0,
-            plan_generation: published.plan.generation(),
-            endpoint: endpoint.map(|endpoint| endpoint.id.clone()),
-            region: region.map(|region| region.id.clone()),
-            propensity: fact.pick.map_or(0.0, |pick| pick.propensity),
-            latency_us: None,
-            status: None,
-            sample_rate,
-        });
+        self.batch().answer_growing(packet, source, transport, out)
     }
 }
 

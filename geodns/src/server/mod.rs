@@ -2,8 +2,8 @@
 //!
 //! Every address gets one UDP socket per worker (`SO_REUSEPORT`: the kernel spreads clients over
 //! them by a hash of their address) and one TCP listener. A UDP worker is a plain thread in a loop
-//! of receive, answer, send: no runtime stands between the kernel and the answer, and it is where
-//! batched calls and kernel bypass take over later ([`udp`]).
+//! of receive, answer, send, a batch at a time: no runtime stands between the kernel and the answer
+//! ([`udp`]).
 
 mod tcp;
 mod udp;
@@ -155,9 +155,12 @@ impl DnsServer {
                     slow.clone(),
                     Arc::clone(&stop.0),
                 );
-                match spawn_worker(worker, listener.address) {
+                let address = listener.address;
+                let started = worker
+                    .map_err(|source| DnsError::Socket { address, source })
+                    .and_then(|worker| spawn_worker(worker, address));
+                match started {
                     Ok(end) => {
-                        let address = listener.address;
                         workers.spawn(async move { (address, end.await.ok()) });
                     }
                     Err(error) => failure = Some(error),

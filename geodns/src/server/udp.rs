@@ -1,17 +1,18 @@
-//! A UDP worker: receive, answer, send, on a thread of its own.
+//! A UDP worker: receive, answer, send, a batch at a time, on a thread of its own.
 //!
-//! This loop is the seam for what comes after it: batched receive and send (`recvmmsg`) and AF_XDP
-//! replace [`Worker::run`] and call the same [`Responder::answer`].
+//! One round costs two system calls, one load of the zones and one reading of the clock for as many
+//! datagrams as wait in the socket, up to [`meridian_mmsg::BATCH_MAX`].
 //!
 //! Limits: a datagram longer than [`QUERY_BYTES_MAX`] arrives cut and is answered FORMERR; a
 //! worker gives up after [`ERRORS_MAX`] failed receives in a row.
 
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use meridian_mmsg::{Batch, Destination};
 use socket2::SockRef;
 
 use crate::config::UDP_BYTES_RANGE;
@@ -19,15 +20,16 @@ use crate::responder::{Outcome, Responder, Transport};
 use crate::transfer::SlowPath;
 
 /// Longest query read whole.
-pub(super) const QUERY_BYTES_MAX: usize = 4096;
+pub(super) const QUERY_BYTES_MAX: usize = meridian_mmsg::QUERY_BYTES_MAX;
+const _: () = assert!(*UDP_BYTES_RANGE.end() as usize <= meridian_mmsg::REPLY_BYTES_MAX);
 /// Socket buffer asked for, so that a burst survives the thread being descheduled; the system caps it.
 const RECEIVE_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 /// How soon an idle worker sees that it should stop.
 const STOP_POLL: Duration = Duration::from_millis(100);
 /// Failed receives in a row after which the socket counts as broken.
 const ERRORS_MAX: u32 = 1000;
-/// Datagrams still answered after the stop.
-const LAST_DATAGRAMS_MAX: usize = 4096;
+/// Batches still answered after the stop.
+const LAST_BATCHES_MAX: usize = 64;
 
 /// Makes a socket ready for a worker's blocking loop.
 pub(super) fn prepare(socket: tokio::net::UdpSocket) -> io::Result<UdpSocket> {
@@ -42,15 +44,10 @@ pub(super) fn prepare(socket: tokio::net::UdpSocket) -> io::Result<UdpSocket> {
 /// One thread's socket and what it answers with.
 pub(super) struct Worker {
     socket: Arc<UdpSocket>,
+    datagrams: Batch,
     responder: Arc<Responder>,
     slow: SlowPath,
     stop: Arc<AtomicBool>,
-}
-
-/// What a receive brought.
-enum Received {
-    Query(usize, SocketAddr),
-    Nothing,
 }
 
 impl Worker {
@@ -59,27 +56,32 @@ impl Worker {
         responder: Arc<Responder>,
         slow: SlowPath,
         stop: Arc<AtomicBool>,
-    ) -> Self {
-        Self {
+    ) -> io::Result<Self> {
+        // Only a wildcard socket has to be told which address was asked.
+        let destination = if socket.local_addr()?.ip().is_unspecified() {
+            Destination::Any
+        } else {
+            Destination::Bound
+        };
+        Ok(Self {
+            datagrams: Batch::new(&socket, destination)?,
             socket: Arc::new(socket),
             responder,
             slow,
             stop,
-        }
+        })
     }
 
     /// Serves until told to stop, then answers what the socket already holds.
-    pub(super) fn run(self) -> io::Result<()> {
-        let mut packet = [0; QUERY_BYTES_MAX];
-        let mut out = [0; *UDP_BYTES_RANGE.end() as usize];
+    pub(super) fn run(mut self) -> io::Result<()> {
         let mut errors = 0;
         while !self.stop.load(Ordering::Relaxed) {
-            match self.receive(&mut packet) {
-                Ok(Received::Query(bytes, source)) => {
+            match self.receive() {
+                Ok(0) => errors = 0,
+                Ok(_) => {
                     errors = 0;
-                    self.answer(&packet[..bytes], source, &mut out);
+                    self.answer();
                 }
-                Ok(Received::Nothing) => errors = 0,
                 Err(error) => {
                     errors += 1;
                     if errors == 1 {
@@ -92,43 +94,50 @@ impl Worker {
             }
         }
         self.socket.set_nonblocking(true)?;
-        for _ in 0..LAST_DATAGRAMS_MAX {
-            let Received::Query(bytes, source) = self.receive(&mut packet)? else {
+        for _ in 0..LAST_BATCHES_MAX {
+            if self.receive()? == 0 {
                 break;
-            };
-            self.answer(&packet[..bytes], source, &mut out);
+            }
+            self.answer();
         }
         Ok(())
     }
 
-    fn receive(&self, packet: &mut [u8]) -> io::Result<Received> {
-        match self.socket.recv_from(packet) {
-            Ok((bytes, source)) => Ok(Received::Query(bytes, source)),
+    /// How many datagrams came; none when the wait was cut short.
+    fn receive(&mut self) -> io::Result<usize> {
+        match self.datagrams.receive(&self.socket) {
             Err(error)
                 if matches!(
                     error.kind(),
                     ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
                 ) =>
             {
-                Ok(Received::Nothing)
+                Ok(0)
             }
-            Err(error) => Err(error),
+            received => received,
         }
     }
 
-    fn answer(&self, packet: &[u8], source: SocketAddr, out: &mut [u8]) {
-        // Nobody can receive on port 0: the source is forged.
-        if source.port() == 0 {
-            return;
-        }
-        match self.responder.answer(packet, source, Transport::Udp, out) {
-            Outcome::Reply(reply) => {
-                if self.socket.send_to(&out[..reply.bytes], source).is_err() {
-                    self.responder.metrics().send_errors.inc();
-                }
+    fn answer(&mut self) {
+        let mut batch = self.responder.batch();
+        self.datagrams.answer_each(|packet, source, out| {
+            // Nobody can receive on port 0: the source is forged.
+            if source.port() == 0 {
+                return None;
             }
-            Outcome::Slow => self.slow.datagram(packet, source, &self.socket),
-            Outcome::Drop => {}
+            match batch.answer(packet, source, Transport::Udp, out) {
+                Outcome::Reply(reply) => return Some(reply.bytes),
+                Outcome::Slow => self.slow.datagram(packet, source, &self.socket),
+                Outcome::Drop => {}
+            }
+            None
+        });
+        // Counted before the answers are on their way: who has one finds it counted.
+        drop(batch);
+        let sent = self.datagrams.send(&self.socket);
+        if sent.failed > 0 {
+            let metrics = self.responder.metrics();
+            metrics.send_errors.inc_by(sent.failed as u64);
         }
     }
 }

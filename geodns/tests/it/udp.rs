@@ -75,3 +75,18 @@ async fn a_second_server_on_the_address_is_refused() {
     );
     rig.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wildcard_answers_from_the_address_that_was_asked() {
+    let rig = Rig::start(|config| config.listen = vec!["0.0.0.0:0".parse().unwrap()]);
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(crate::rig::DEADLINE)).unwrap();
+    // Connected, so that an answer from another address would not arrive.
+    socket.connect(("127.0.0.99", rig.address.port())).unwrap();
+    let message = ask_udp(
+        &socket,
+        &query(9, "shop.example.test.", RecordType::A, None),
+    );
+    assert_eq!(message.metadata.id, 9);
+    rig.stop().await;
+}

@@ -156,6 +156,12 @@ impl DecisionLog {
         })
     }
 
+    /// Whether anything is logged at all: without a log no decision needs an id.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.running.is_some()
+    }
+
     /// Whether this decision is to be logged, and at which rate. `None`: do not build the record.
     #[must_use]
     pub fn sample(&self, id: DecisionId) -> Option<SampleRate> {

@@ -1,0 +1,149 @@
+//! Messages answered together: one load of the zones, one reading of the clock, one addition to each
+//! counter, for all of them.
+//!
+//! Every way in comes through here (UDP sockets and AF_XDP with what one receive brought, streams
+//! with one message), so that all of them answer and count alike.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::Guard;
+use meridian_telemetry::{Decision, Surface};
+
+use super::{Asked, Outcome, Reply, Responder, SteeredFact, Transport, answer, unix_time};
+use crate::metrics::Tally;
+use crate::wire::TCP_BYTES_MAX;
+use crate::zones::Zones;
+
+/// A batch being answered; dropping it counts what was answered. Hold it only as long as that takes:
+/// it keeps its plan alive.
+pub struct Batch<'r> {
+    responder: &'r Responder,
+    zones: Guard<Arc<Zones>>,
+    now_unix_seconds: u32,
+    tally: Tally,
+}
+
+impl<'r> Batch<'r> {
+    pub(super) fn begin(responder: &'r Responder) -> Self {
+        Self {
+            responder,
+            zones: responder.zones.load(),
+            // 32 bits last until 2106.
+            now_unix_seconds: unix_time().as_secs() as u32,
+            tally: Tally::default(),
+        }
+    }
+
+    /// Answers one message into `out`.
+    #[inline]
+    pub fn answer(
+        &mut self,
+        packet: &[u8],
+        source: SocketAddr,
+        transport: Transport,
+        out: &mut [u8],
+    ) -> Outcome {
+        let outcome = self.decide(packet, source, transport, out);
+        self.count(transport, &outcome);
+        outcome
+    }
+
+    /// As [`Batch::answer`], in a buffer that grows to the largest message when the answer needs it.
+    pub(super) fn answer_growing(
+        &mut self,
+        packet: &[u8],
+        source: SocketAddr,
+        transport: Transport,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
+        let mut outcome = self.decide(packet, source, transport, out);
+        if let Outcome::Reply(Reply {
+            truncated: true, ..
+        }) = outcome
+            && out.len() < TCP_BYTES_MAX
+        {
+            out.resize(TCP_BYTES_MAX, 0);
+            outcome = self.decide(packet, source, transport, out);
+        }
+        self.count(transport, &outcome);
+        outcome
+    }
+
+    fn decide(
+        &self,
+        packet: &[u8],
+        source: SocketAddr,
+        transport: Transport,
+        out: &mut [u8],
+    ) -> Outcome {
+        let asked = Asked {
+            packet,
+            source,
+            transport,
+            now_unix_seconds: self.now_unix_seconds,
+        };
+        answer(&self.zones, &self.responder.rules, &asked, out)
+    }
+
+    fn count(&mut self, transport: Transport, outcome: &Outcome) {
+        self.tally.query(transport);
+        match outcome {
+            Outcome::Drop => self.tally.dropped(),
+            // The slow path counts its response when there is one.
+            Outcome::Slow => {}
+            Outcome::Reply(reply) => {
+                self.tally.response(reply.rcode, reply.truncated);
+                if let Some(fact) = reply.steered {
+                    self.note(fact);
+                }
+            }
+        }
+    }
+
+    /// Counts a steered answer and offers it to the decision log.
+    fn note(&self, fact: SteeredFact) {
+        let steered = self.zones.steered_name(fact.steered);
+        steered.counters.count(fact.pick);
+        let decisions = &self.responder.decisions;
+        if !decisions.is_on() {
+            return;
+        }
+        let decision_id = self.responder.ids.next_id();
+        let Some(sample_rate) = decisions.sample(decision_id) else {
+            return;
+        };
+        let published = self.zones.published();
+        let topology = &published.world.topology;
+        let Some(service) = topology.services.get(fact.service.index()) else {
+            return;
+        };
+        let endpoint = fact
+            .pick
+            .and_then(|pick| topology.endpoints.get(pick.endpoint.index()));
+        let region = fact
+            .pick
+            .and_then(|pick| topology.regions.get(pick.region.index()));
+        // What became of it is in the log's own counters.
+        let _ = decisions.offer(Decision {
+            at_unix_us: u64::try_from(unix_time().as_micros()).unwrap_or(u64::MAX),
+            decision_id,
+            surface: Surface::Dns,
+            service: service.id.clone(),
+            class: fact.class.0,
+            plan_generation: published.plan.generation(),
+            endpoint: endpoint.map(|endpoint| endpoint.id.clone()),
+            region: region.map(|region| region.id.clone()),
+            propensity: fact.pick.map_or(0.0, |pick| pick.propensity),
+            latency_us: None,
+            status: None,
+            sample_rate,
+        });
+    }
+}
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        self.responder.metrics.add(&self.tally);
+    }
+}
