@@ -95,6 +95,24 @@ const PACKAGES: &[Package] = &[
     ),
     package(
         Need::Test,
+        "pdns-server",
+        "pdns_server",
+        "peer of `bench dns`, and its tests",
+    ),
+    package(
+        Need::Test,
+        "pdns-backend-geoip",
+        "/usr/lib/x86_64-linux-gnu/pdns/libgeoipbackend.so",
+        "PowerDNS's geography",
+    ),
+    package(
+        Need::Test,
+        "nsd",
+        "nsd",
+        "peer of `bench dns`, and its tests",
+    ),
+    package(
+        Need::Test,
         "haproxy",
         "haproxy",
         "peer of `bench http`, and its tests",

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand, ValueEnum};
-use meridian_gen::{GenError, bench, dns, http, rounds::Effort};
+use meridian_gen::{GenError, bench, dns, dns::query::Ask, http, rounds::Effort};
 
 /// Load, and side-by-side runs against peers.
 #[derive(Parser)]
@@ -36,6 +36,7 @@ enum Command {
     #[command(hide = true)]
     LoadDns {
         kind: LoadKind,
+        ask: Ask,
         target: SocketAddr,
         millis: u64,
     },
@@ -85,16 +86,17 @@ fn run(command: Command) -> Result<(), GenError> {
         }
         Command::LoadDns {
             kind,
+            ask,
             target,
             millis,
         } => {
             let time = Duration::from_millis(millis);
             print(&match kind {
                 LoadKind::Flood => {
-                    serde_json::to_string(&dns::load::flood(target, time, dns::SEED)?)?
+                    serde_json::to_string(&dns::load::flood(target, ask, time, dns::SEED)?)?
                 }
                 LoadKind::Pace => {
-                    let found = dns::load::pace(target, time, dns::PACE_QPS, dns::SEED)?;
+                    let found = dns::load::pace(target, ask, time, dns::PACE_QPS, dns::SEED)?;
                     serde_json::to_string(&found)?
                 }
             });

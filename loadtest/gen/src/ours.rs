@@ -12,6 +12,7 @@ use std::{
 use crate::{
     GenError,
     dns::{
+        PLAIN_ADDRESS,
         geography::{Geography, PLACES},
         query::{NAME, ZONE},
     },
@@ -113,7 +114,8 @@ fn dns_topology(geography: &Geography) -> String {
          dns_zones:\n  - origin: {ZONE}\n    \
          soa: {{ mname: ns1.{ZONE}, rname: hostmaster.{ZONE}, serial: 1 }}\n    \
          ns: [ns1.{ZONE}]\n    \
-         records:\n      - {{ name: ns1, type: A, data: 192.0.2.250 }}\n\
+         records:\n      - {{ name: ns1, type: A, data: 192.0.2.250 }}\n      \
+         - {{ name: plain, type: A, data: {PLAIN_ADDRESS} }}\n\
          client_groups:\n"
     );
     for place in &PLACES {

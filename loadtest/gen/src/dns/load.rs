@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     geography::{Geography, Random},
-    query::{Question, answered},
+    query::{Ask, Question, answered},
 };
 use crate::GenError;
 
@@ -73,10 +73,10 @@ struct Lane {
 ///
 /// # Errors
 /// When sockets fail or the kernel cannot segment UDP (before Linux 4.18).
-pub fn flood(target: SocketAddr, time: Duration, seed: u64) -> Result<Flood, GenError> {
+pub fn flood(target: SocketAddr, ask: Ask, time: Duration, seed: u64) -> Result<Flood, GenError> {
     let geography = Geography::new(seed);
     let mut random = Random::new(seed ^ 1);
-    let mut question = Question::default();
+    let mut question = Question::new(ask);
     let began = Instant::now();
     let mut lanes = (0..SOCKETS)
         .map(|_| lane(target, &question, began))
@@ -131,10 +131,16 @@ fn lane(target: SocketAddr, question: &Question, now: Instant) -> Result<Lane, G
 ///
 /// # Errors
 /// When sockets fail.
-pub fn pace(target: SocketAddr, time: Duration, qps: u32, seed: u64) -> Result<Paced, GenError> {
+pub fn pace(
+    target: SocketAddr,
+    ask: Ask,
+    time: Duration,
+    qps: u32,
+    seed: u64,
+) -> Result<Paced, GenError> {
     let geography = Geography::new(seed);
     let mut random = Random::new(seed ^ 2);
-    let mut question = Question::default();
+    let mut question = Question::new(ask);
     let sockets = (0..SOCKETS)
         .map(|_| socket(target))
         .collect::<Result<Vec<_>, _>>()?;

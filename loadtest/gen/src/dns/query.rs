@@ -16,38 +16,67 @@ use super::geography::Network;
 
 /// The name asked for.
 pub const NAME: &str = "www.bench.example";
-/// The zone it is in.
+/// The name of the plain load: one static A record.
+pub const PLAIN_NAME: &str = "plain.bench.example";
+/// The zone they are in.
 pub const ZONE: &str = "bench.example";
 /// Longest wait for the answer to a single question.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// Enough for every answer.
 const ANSWER_BYTES_MAX: usize = 1232;
 
-/// A question for the A records of [`NAME`] with a client subnet of /24.
+/// Which questions a load asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Ask {
+    /// A records of [`NAME`] on behalf of a client subnet of /24.
+    Geo,
+    /// A records of [`PLAIN_NAME`], without EDNS.
+    Plain,
+}
+
+impl Ask {
+    /// The word on the command line.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Geo => "geo",
+            Self::Plain => "plain",
+        }
+    }
+}
+
+/// A question; all of one kind have one length.
 #[derive(Clone, Debug)]
 pub struct Question {
+    ask: Ask,
     bytes: Vec<u8>,
 }
 
-impl Default for Question {
-    fn default() -> Self {
-        // RFC 1035 §4.1.1: id, flags, one question, one additional record.
-        let mut bytes = vec![0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1];
-        for label in NAME.split('.') {
+impl Question {
+    /// The question of a kind, for no network yet.
+    #[must_use]
+    pub fn new(ask: Ask) -> Self {
+        let (name, additionals) = match ask {
+            Ask::Geo => (NAME, 1),
+            Ask::Plain => (PLAIN_NAME, 0),
+        };
+        // RFC 1035 §4.1.1: id, flags, one question, the additional records.
+        let mut bytes = vec![0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, additionals];
+        for label in name.split('.') {
             bytes.push(u8::try_from(label.len()).unwrap_or(0));
             bytes.extend(label.bytes());
         }
         // The root; type A, class IN.
         bytes.extend([0, 0, 1, 0, 1]);
-        // RFC 6891 §6.1.2: OPT for 1,232 bytes with 11 bytes of options.
-        bytes.extend([0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0, 0, 11]);
-        // RFC 7871 §6: client subnet, 7 bytes, IPv4, source /24, scope 0, three bytes of address.
-        bytes.extend([0, 8, 0, 7, 0, 1, 24, 0, 0, 0, 0]);
-        Self { bytes }
+        if ask == Ask::Geo {
+            // RFC 6891 §6.1.2: OPT for 1,232 bytes with 11 bytes of options.
+            bytes.extend([0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0, 0, 11]);
+            // RFC 7871 §6: client subnet, 7 bytes, IPv4, source /24, scope 0, three bytes of address.
+            bytes.extend([0, 8, 0, 7, 0, 1, 24, 0, 0, 0, 0]);
+        }
+        Self { ask, bytes }
     }
-}
 
-impl Question {
     /// How long every question is.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -60,11 +89,13 @@ impl Question {
         self.bytes.is_empty()
     }
 
-    /// The bytes of the question `id` on behalf of `network`.
+    /// The bytes of the question `id`, on behalf of `network` where that is told.
     pub fn patched(&mut self, id: u16, network: Network) -> &[u8] {
         self.bytes[..2].copy_from_slice(&id.to_be_bytes());
-        let subnet = self.bytes.len() - network.prefix.len();
-        self.bytes[subnet..].copy_from_slice(&network.prefix);
+        if self.ask == Ask::Geo {
+            let subnet = self.bytes.len() - network.prefix.len();
+            self.bytes[subnet..].copy_from_slice(&network.prefix);
+        }
         &self.bytes
     }
 }
@@ -83,12 +114,12 @@ pub fn answered(reply: &[u8]) -> Option<u16> {
 ///
 /// # Errors
 /// In words, when there is no answer or not one A record.
-pub fn ask(server: SocketAddr, network: Network) -> Result<Ipv4Addr, String> {
+pub fn ask(server: SocketAddr, ask: Ask, network: Network) -> Result<Ipv4Addr, String> {
     let exchange = || -> std::io::Result<Vec<u8>> {
         let socket = UdpSocket::bind(("127.0.0.1", 0))?;
         socket.set_read_timeout(Some(ANSWER_WITHIN))?;
         socket.connect(server)?;
-        socket.send(Question::default().patched(7, network))?;
+        socket.send(Question::new(ask).patched(7, network))?;
         let mut reply = vec![0; ANSWER_BYTES_MAX];
         let length = socket.recv(&mut reply)?;
         reply.truncate(length);

@@ -101,3 +101,66 @@ pub(super) fn knot(
     let log = folder.join("log");
     Pinned::start("knot", SUBJECT_CORE, &program, &args, &log)
 }
+
+/// PowerDNS with its geoip backend: networks to places, without a database.
+pub(super) fn pdns(
+    folder: &Path,
+    address: SocketAddr,
+    geography: &Geography,
+) -> Result<Pinned, GenError> {
+    let program = process::find("pdns_server", "pdns-server")?;
+    let mut zones = String::from(include_str!("../../templates/pdns.zones"));
+    for place in &PLACES {
+        line!(
+            zones,
+            "      {}.{ZONE}: [ a: {} ]",
+            place.name,
+            place.address()
+        );
+    }
+    line!(zones, "    services:\n      {NAME}:");
+    for network in geography.networks() {
+        line!(
+            zones,
+            "        {network}: [ '{}.{ZONE}' ]",
+            network.place.name
+        );
+    }
+    process::write(&folder.join("zones.yaml"), &zones)?;
+    process::make_folder(&folder.join("run"))?;
+    let config = fill(
+        include_str!("../../templates/pdns.conf"),
+        &[
+            ("ip", address.ip().to_string()),
+            ("port", address.port().to_string()),
+            ("folder", text(folder)),
+        ],
+    );
+    process::write(&folder.join("pdns.conf"), &config)?;
+    let args = [format!("--config-dir={}", text(folder))];
+    let log = folder.join("log");
+    Pinned::start("pdns", SUBJECT_CORE, &program, &args, &log)
+}
+
+/// NSD with the zone alone: it has no geography.
+pub(super) fn nsd(folder: &Path, address: SocketAddr) -> Result<Pinned, GenError> {
+    let program = process::find("nsd", "nsd")?;
+    let zone = include_str!("../../templates/knot.zone");
+    process::write(&folder.join("bench.zone"), zone)?;
+    let config = fill(
+        include_str!("../../templates/nsd.conf"),
+        &[
+            ("ip", address.ip().to_string()),
+            ("port", address.port().to_string()),
+            ("folder", text(folder)),
+        ],
+    );
+    process::write(&folder.join("nsd.conf"), &config)?;
+    let args = [
+        "-d".to_owned(),
+        "-c".to_owned(),
+        text(&folder.join("nsd.conf")),
+    ];
+    let log = folder.join("log");
+    Pinned::start("nsd", SUBJECT_CORE, &program, &args, &log)
+}

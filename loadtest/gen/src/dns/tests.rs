@@ -19,7 +19,7 @@ use hickory_proto::{
 };
 
 use super::*;
-use query::{Question, answered};
+use query::{Ask, Question, answered};
 
 #[test]
 fn networks_are_distinct_reproducible_and_everywhere() {
@@ -37,7 +37,7 @@ fn networks_are_distinct_reproducible_and_everywhere() {
 #[test]
 fn questions_are_well_formed() {
     let geography = Geography::new(SEED);
-    let mut question = Question::default();
+    let mut question = Question::new(Ask::Geo);
     for (id, at) in [(0, 0), (513, 77), (u16::MAX, geography.len() - 1)] {
         let network = geography.network(at);
         let message = Message::from_vec(question.patched(id, network)).unwrap();
@@ -51,6 +51,17 @@ fn questions_are_well_formed() {
         let bytes = Vec::<u8>::try_from(subnet).unwrap();
         assert_eq!(bytes, [&[0, 1, 24, 0], &network.prefix[..]].concat());
     }
+}
+
+#[test]
+fn plain_questions_are_well_formed() {
+    let network = Geography::new(SEED).network(0);
+    let mut question = Question::new(Ask::Plain);
+    let message = Message::from_vec(question.patched(9, network)).unwrap();
+    assert_eq!(message.metadata.id, 9);
+    let name = message.queries[0].name().to_ascii();
+    assert_eq!(name, format!("{}.", query::PLAIN_NAME));
+    assert!(message.edns.is_none());
 }
 
 #[test]
@@ -130,16 +141,16 @@ fn one_address(question: Message) -> Option<Message> {
 fn loads_count_answers() {
     let server = Answerer::start(one_address);
     let time = Duration::from_millis(300);
-    let flood = load::flood(server.address, time, SEED).unwrap();
+    let flood = load::flood(server.address, Ask::Geo, time, SEED).unwrap();
     assert!(flood.answers > 0, "{flood:?}");
-    let paced = load::pace(server.address, time, 500, SEED).unwrap();
+    let paced = load::pace(server.address, Ask::Geo, time, 500, SEED).unwrap();
     assert_eq!(paced.questions, 150);
     assert!(paced.answers > 0 && paced.answers <= 150, "{paced:?}");
     assert!(
         paced.p50_us > 0.0 && paced.p50_us <= paced.p99_us && paced.p99_us <= paced.max_us * 1.01
     );
     let network = Geography::new(SEED).network(0);
-    let answer = query::ask(server.address, network).unwrap();
+    let answer = query::ask(server.address, Ask::Geo, network).unwrap();
     assert_eq!(answer, std::net::Ipv4Addr::new(192, 0, 2, 1));
 }
 
@@ -147,7 +158,7 @@ fn loads_count_answers() {
 fn silent_and_refusing_servers_count_for_nothing() {
     let time = Duration::from_millis(200);
     let silent = Answerer::start(|_| None);
-    let flood = load::flood(silent.address, time, SEED).unwrap();
+    let flood = load::flood(silent.address, Ask::Geo, time, SEED).unwrap();
     assert_eq!(flood.answers, 0);
     assert!(flood.lost > 0, "{flood:?}");
 
@@ -156,9 +167,10 @@ fn silent_and_refusing_servers_count_for_nothing() {
         reply.metadata.response_code = ResponseCode::Refused;
         Some(reply)
     });
-    let paced = load::pace(refusing.address, time, 500, SEED).unwrap();
+    let paced = load::pace(refusing.address, Ask::Geo, time, 500, SEED).unwrap();
     assert_eq!((paced.questions, paced.answers), (100, 0));
-    let error = query::ask(refusing.address, Geography::new(SEED).network(0)).unwrap_err();
+    let error =
+        query::ask(refusing.address, Ask::Geo, Geography::new(SEED).network(0)).unwrap_err();
     assert!(error.to_lowercase().contains("refused"), "{error}");
 }
 
@@ -171,7 +183,7 @@ fn installed_peers_answer_by_the_map() {
         match start(name, folder.path(), &geography) {
             Ok(subject) => {
                 let time = Duration::from_millis(200);
-                let flood = load::flood(subject.address, time, SEED).unwrap();
+                let flood = load::flood(subject.address, loads(name)[0].0, time, SEED).unwrap();
                 assert!(flood.answers > 0, "{name}: {flood:?}");
                 assert!(subject.process.cpu() > Duration::ZERO, "{name}");
             }
