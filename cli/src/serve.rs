@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use meridian_admin::AdminServer;
 use meridian_geodns::DnsServer;
+use meridian_geodns::zone::ZoneShelf;
 use meridian_http::{HttpServer, HttpTelemetry};
 use meridian_live::{LiveConfig, LiveHandle};
 use meridian_stream::{StreamParts, StreamServer};
@@ -97,7 +98,13 @@ impl Node {
     fn start_dns(&mut self, node: &NodeConfig, metrics: &Metrics) -> Result<(), Failure> {
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let settings = node.dns.validate(cores)?;
-        let server = DnsServer::bind(&settings, self.live.plan(), metrics, self.decisions.clone())?;
+        let server = DnsServer::bind(
+            &settings,
+            self.live.plan(),
+            &ZoneShelf::new(),
+            metrics,
+            self.decisions.clone(),
+        )?;
         self.listen("dns", server.local_addrs());
         let shutdown = self.shutdown.clone();
         self.tasks

@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock};
 use hickory_proto::op::{Message, MessageType};
 use libfuzzer_sys::fuzz_target;
 use meridian_engine::{ClassTable, Policy, PolicySet, World};
+use meridian_geodns::zone::ShelfSnapshot;
 use meridian_geodns::responder::{AnswerRules, Asked, EcsTrust, Outcome, Transport, answer};
 use meridian_geodns::{DnsMetrics, Zones};
 use meridian_live::PlanHandle;
@@ -34,7 +35,13 @@ static ZONES: LazyLock<Zones> = LazyLock::new(|| {
         Arc::new(ClassTable::unknown()),
     );
     let metrics = DnsMetrics::register(&Metrics::new()).expect("a fresh registry takes them");
-    Zones::build(PlanHandle::fixed(world).full(), &metrics, 0)
+    Zones::build(
+        PlanHandle::fixed(world).full(),
+        &ShelfSnapshot::new(),
+        None,
+        &metrics,
+        0,
+    )
 });
 
 fuzz_target!(|input: &[u8]| {

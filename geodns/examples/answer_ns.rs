@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use meridian_engine::{ClassTable, ClassTableBuilder, ClientClass};
 use meridian_geodns::responder::answer;
+use meridian_geodns::zone::ShelfSnapshot;
 use meridian_geodns::{AnswerRules, Asked, EcsTrust, Outcome, Transport, zones_for_query};
 use meridian_live::Published;
 
@@ -23,7 +24,10 @@ const ROUNDS: usize = 20;
 fn main() {
     let topology = include_str!("../tests/fixture/topology.yaml");
     let world = fixture::world_of(topology, many_clients());
-    let zones = zones_for_query(Arc::new(Published::compile(Arc::new(world), 1)));
+    let zones = zones_for_query(
+        Arc::new(Published::compile(Arc::new(world), 1)),
+        &ShelfSnapshot::new(),
+    );
     let zones = zones.unwrap_or_else(|error| unreachable!("a fresh registry: {error}"));
     let rules = AnswerRules {
         udp_bytes_max: 1232,

@@ -15,6 +15,7 @@ use thiserror::Error;
 
 use crate::responder::{AnswerRules, Asked, EcsTrust, Outcome, Transport, answer};
 use crate::wire::TCP_BYTES_MAX;
+use crate::zone::ShelfSnapshot;
 use crate::zones::Zones;
 
 /// Source port of the query that is played; only services that are not sticky depend on it.
@@ -159,15 +160,16 @@ pub fn query_explain(
     })
 }
 
-/// The zones of a plan for [`query_explain`] outside of a server; counters go nowhere.
+/// The zones of a plan and of a shelf for [`query_explain`] outside of a server; counters go nowhere.
 ///
 /// # Errors
 /// Never in practice: the metrics' registry is fresh.
 pub fn zones_for_query(
     published: Arc<meridian_live::Published>,
+    shelf: &ShelfSnapshot,
 ) -> Result<Zones, meridian_telemetry::MetricError> {
     let metrics = crate::metrics::DnsMetrics::register(&meridian_telemetry::Metrics::new())?;
-    Ok(Zones::build(published, &metrics, 0))
+    Ok(Zones::build(published, shelf, None, &metrics, 0))
 }
 
 fn query_packet(question: ClientQuestion<'_>) -> Result<Vec<u8>, QueryExplainError> {

@@ -1,7 +1,7 @@
 //! DNS questions → plan → answers: an authoritative server for the services' names.
 //!
-//! Static records and steered names live in one immutable [`zone::ZoneTree`], rebuilt off the
-//! packet path whenever a plan is published. [`responder::answer`] turns a packet into a response
+//! Static records live in immutable [`zone::StaticZone`]s, steered names are laid over them whenever
+//! a plan is published ([`Zones`]), off the packet path. [`responder::answer`] turns a packet into a response
 //! without I/O, locks or allocation; [`DnsServer`] brings it packets over UDP and TCP. The lookup,
 //! the packet reader and the packet writer are ours because a geo server is measured by them (the
 //! figures are in `anchors.md`); names, record data and their encoding are hickory-proto's.

@@ -1,22 +1,22 @@
-//! Everything a question is answered from: the zone tree and the steered names of one plan.
+//! Everything a question is answered from: the zones in force and the steered names of one plan.
 //!
-//! Made off the packet path whenever a plan is published ([`Zones::build`]) and immutable after
-//! that; it holds the plan it was made from, so indices in it always fit.
+//! Made off the packet path whenever a plan is published or a zone on the shelf changes
+//! ([`Zones::build`]) and immutable after that; it holds the plan it was made from, so indices in
+//! it always fit. Zones whose data did not change are shared with the ones before, not built again.
+
+mod topology;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use hickory_proto::rr::rdata::{A, AAAA, CNAME, MX, NS, SOA, TXT};
-use hickory_proto::rr::{Name, RData};
 use meridian_engine::Fallback;
 use meridian_engine::plan::MAX_ANSWERS;
 use meridian_live::Published;
-use meridian_topology::{
-    DnsAnswer, DnsName, DnsZone, Millis, RecordData, RegionIdx, Service, ServiceIdx,
-};
+use meridian_topology::{DnsAnswer, RegionIdx, Service, ServiceIdx};
 
 use crate::metrics::{DnsMetrics, SteeredCounters};
-use crate::zone::{SteeredIdx, ZoneError, ZoneTree, ZoneTreeBuilder, wire_name};
+use crate::zone::{ShelfSnapshot, SteeredIdx, ZoneError, ZoneSet, ZoneSetBuilder};
+use topology::{static_zone, wire_name};
 
 /// What a steered name is answered with.
 #[derive(Debug)]
@@ -62,31 +62,45 @@ pub(crate) struct SteeredName {
 #[derive(Debug)]
 pub struct Zones {
     pub(crate) published: Arc<Published>,
-    tree: ZoneTree,
+    set: ZoneSet,
     /// By [`SteeredIdx`].
     steered: Box<[SteeredName]>,
     problems: Vec<ZoneError>,
 }
 
 impl Zones {
-    /// Builds the zones of a plan. `now_unix_seconds` becomes the serial of zones that name none.
+    /// Builds the zones of a plan and of a shelf. A zone of the topology stands before one of the
+    /// shelf with the same origin; one that `before` has unchanged is taken over.
+    /// `now_unix_seconds` becomes the serial of zones that name none.
     ///
     /// Never fails: what cannot be served is left out and listed in [`Zones::problems`].
     #[must_use]
-    pub fn build(published: Arc<Published>, metrics: &DnsMetrics, now_unix_seconds: u64) -> Self {
+    pub fn build(
+        published: Arc<Published>,
+        shelf: &ShelfSnapshot,
+        before: Option<&Self>,
+        metrics: &DnsMetrics,
+        now_unix_seconds: u64,
+    ) -> Self {
         let topology = &published.world.topology;
-        let mut builder = ZoneTreeBuilder::new();
+        let mut builder = ZoneSetBuilder::default();
         for zone in &topology.dns_zones {
-            add_zone(&mut builder, zone, now_unix_seconds);
+            match static_zone(zone, before, now_unix_seconds) {
+                Ok(zone) => builder.zone(zone),
+                Err(problem) => builder.problem(problem),
+            }
+        }
+        for shelved in shelf.values() {
+            builder.zone(Arc::clone(&shelved.zone));
         }
         let mut steered = Vec::new();
         for service in &topology.services {
             add_service(&mut builder, &mut steered, &published, service, metrics);
         }
-        let (tree, problems) = builder.build();
+        let (set, problems) = builder.build();
         Self {
             published,
-            tree,
+            set,
             steered: steered.into(),
             problems,
         }
@@ -100,8 +114,8 @@ impl Zones {
 
     /// The names and records.
     #[must_use]
-    pub fn tree(&self) -> &ZoneTree {
-        &self.tree
+    pub fn set(&self) -> &ZoneSet {
+        &self.set
     }
 
     /// The plan that steers.
@@ -121,59 +135,8 @@ impl Zones {
     }
 }
 
-fn add_zone(builder: &mut ZoneTreeBuilder, zone: &DnsZone, now_unix_seconds: u64) {
-    let Some(origin) = parse(builder, &zone.origin) else {
-        return;
-    };
-    let (Some(mname), Some(rname)) = (
-        parse(builder, &zone.soa.mname),
-        parse(builder, &zone.soa.rname),
-    ) else {
-        return;
-    };
-    // Serial arithmetic wraps by design (RFC 1982).
-    let serial = zone.soa.serial.unwrap_or(now_unix_seconds as u32);
-    let seconds = |time: Millis| i32::try_from(time.0 / 1000).unwrap_or(i32::MAX);
-    let soa = SOA::new(
-        mname,
-        rname,
-        serial,
-        seconds(zone.soa.refresh),
-        seconds(zone.soa.retry),
-        seconds(zone.soa.expire),
-        zone.soa.minimum.0,
-    );
-    builder.zone(&origin, zone.ttl.0, soa);
-    for server in &zone.ns {
-        if let Some(server) = parse(builder, server) {
-            builder.record(&origin, zone.ttl.0, RData::NS(NS(server)));
-        }
-    }
-    for record in &zone.records {
-        if let (Some(name), Some(data)) =
-            (parse(builder, &record.name), rdata(builder, &record.data))
-        {
-            builder.record(&name, record.ttl.0, data);
-        }
-    }
-}
-
-fn rdata(builder: &mut ZoneTreeBuilder, data: &RecordData) -> Option<RData> {
-    Some(match data {
-        RecordData::A(address) => RData::A(A(*address)),
-        RecordData::Aaaa(address) => RData::AAAA(AAAA(*address)),
-        RecordData::Cname(target) => RData::CNAME(CNAME(parse(builder, target)?)),
-        RecordData::Txt(texts) => RData::TXT(TXT::new(texts.clone())),
-        RecordData::Ns(server) => RData::NS(NS(parse(builder, server)?)),
-        RecordData::Mx {
-            preference,
-            exchange,
-        } => RData::MX(MX::new(*preference, parse(builder, exchange)?)),
-    })
-}
-
 fn add_service(
-    builder: &mut ZoneTreeBuilder,
+    builder: &mut ZoneSetBuilder,
     steered: &mut Vec<SteeredName>,
     published: &Published,
     service: &Service,
@@ -200,11 +163,9 @@ fn add_service(
         DnsAnswer::Cname { targets } => {
             let mut names: Vec<Option<Alias>> = topology.regions.iter().map(|_| None).collect();
             for (region, target) in targets {
-                if let (Some(slot), Some(target)) =
-                    (names.get_mut(region.index()), parse(builder, target))
-                {
+                if let Some(slot) = names.get_mut(region.index()) {
                     *slot = Some(Alias {
-                        target: wire_name(&target),
+                        target: wire_name(target),
                     });
                 }
             }
@@ -222,9 +183,7 @@ fn add_service(
         counters,
     });
     for name in &dns.names {
-        if let Some(name) = parse(builder, name) {
-            builder.steered(&name, steered_idx);
-        }
+        builder.steered(&wire_name(name), steered_idx);
     }
 }
 
@@ -266,21 +225,6 @@ impl SteeredAnswer {
         match self {
             Self::Names(names) => names.get(region.index())?.as_ref(),
             Self::Addresses { .. } => None,
-        }
-    }
-}
-
-/// A topology name as hickory-proto's; a failure is a problem of the zones.
-fn parse(builder: &mut ZoneTreeBuilder, name: &DnsName) -> Option<Name> {
-    let labels = name.labels().map(str::as_bytes);
-    match Name::from_labels(labels) {
-        Ok(name) => Some(name),
-        Err(error) => {
-            builder.problem(ZoneError::Name {
-                text: name.to_string(),
-                reason: error.to_string(),
-            });
-            None
         }
     }
 }

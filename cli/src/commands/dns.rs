@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use hickory_proto::rr::RecordType;
+use meridian_geodns::zone::ShelfSnapshot;
 use meridian_geodns::{ClientQuestion, query_explain, zones_for_query};
 use meridian_live::PlanHandle;
 
@@ -50,7 +51,7 @@ struct QueryArgs {
 pub fn run(node: &NodeArgs, args: &DnsArgs) -> Result<(), Failure> {
     let DnsCommand::Query(query) = &args.command;
     let plan = PlanHandle::fixed(super::offline::world(&node.dir)?);
-    let zones = zones_for_query(Arc::clone(&plan.full()))?;
+    let zones = zones_for_query(Arc::clone(&plan.full()), &ShelfSnapshot::new())?;
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let settings = Deployment::read(&node.dir)?.node.dns.validate(cores)?;
     let question = ClientQuestion {

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::published::{PlanHandle, Published};
@@ -35,9 +36,27 @@ impl<T: Send + Sync + 'static> View<T> {
         derive: impl Fn(Arc<Published>) -> T + Send + Sync + 'static,
         shutdown: CancellationToken,
     ) -> Self {
+        // Nobody sends: the plan alone is followed.
+        let (never, also) = watch::channel(0);
+        let derive = move |published, _| {
+            let _kept_open = &never;
+            derive(published)
+        };
+        Self::follow_both(plan, also, derive, shutdown)
+    }
+
+    /// As [`View::follow`], for a table that depends on something else, too: it is derived again
+    /// when `also` changes. `derive` gets the table it replaces, to take over what stays the same.
+    pub fn follow_both(
+        plan: &PlanHandle,
+        mut also: watch::Receiver<u64>,
+        derive: impl Fn(Arc<Published>, Option<Arc<T>>) -> T + Send + Sync + 'static,
+        shutdown: CancellationToken,
+    ) -> Self {
         // Subscribed before the first load: a plan published in between is seen, not missed.
         let mut sequence = plan.subscribe();
-        let current = Arc::new(ArcSwap::from_pointee(derive(plan.full())));
+        also.mark_unchanged();
+        let current = Arc::new(ArcSwap::from_pointee(derive(plan.full(), None)));
         let view = Self {
             current: Arc::clone(&current),
         };
@@ -47,9 +66,12 @@ impl<T: Send + Sync + 'static> View<T> {
                 tokio::select! {
                     () = shutdown.cancelled() => return,
                     changed = sequence.changed() => if changed.is_err() { return },
+                    changed = also.changed() => if changed.is_err() { return },
                 }
                 let (derive, published) = (Arc::clone(&derive), plan.full());
-                match tokio::task::spawn_blocking(move || derive(published)).await {
+                let before = current.load_full();
+                let work = move || derive(published, Some(before));
+                match tokio::task::spawn_blocking(work).await {
                     Ok(table) => current.store(Arc::new(table)),
                     Err(error) => {
                         tracing::error!(%error, "a view could not be derived; the last one keeps serving");

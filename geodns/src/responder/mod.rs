@@ -31,6 +31,7 @@ use crate::wire::{
     Authority, Edns, OptReply, PLAIN_UDP_BYTES_MAX, Query, RType, Rcode, Rejection, ResponseWriter,
     TCP_BYTES_MAX,
 };
+use crate::zone::ZoneShelf;
 use crate::zones::Zones;
 use client::Client;
 use resolve::{Resolution, Verdict};
@@ -174,6 +175,7 @@ pub fn answer(zones: &Zones, rules: &AnswerRules, asked: &Asked<'_>, out: &mut [
         zones,
         client: &client,
         writer: &mut writer,
+        dnssec_ok: query.edns.is_some_and(|edns| edns.dnssec_ok),
         failover_ttl_seconds: rules.failover_ttl_seconds,
         // Both are the client's fresh choice for each query (RFC 5452), and cost no shared state.
         draw: u64::from(query.header.id) << 16 | u64::from(asked.source.port()),
@@ -249,19 +251,22 @@ pub struct Responder {
 }
 
 impl Responder {
-    /// Follows the plan until `shutdown`; zones are rebuilt off the packet path. Call it inside a
+    /// Follows the plan and the shelf until `shutdown`; zones are rebuilt off the packet path. Call it inside a
     /// tokio runtime.
     #[must_use]
     pub fn follow(
         plan: &PlanHandle,
+        shelf: &ZoneShelf,
         rules: AnswerRules,
         metrics: DnsMetrics,
         decisions: DecisionLog,
         shutdown: CancellationToken,
     ) -> Self {
         let for_zones = metrics.clone();
-        let derive = move |published| {
-            let zones = Zones::build(published, &for_zones, unix_time().as_secs());
+        let (changes, shelf) = (shelf.subscribe(), shelf.clone());
+        let derive = move |published, before: Option<Arc<Zones>>| {
+            let (shelf, now) = (shelf.snapshot(), unix_time().as_secs());
+            let zones = Zones::build(published, &shelf, before.as_deref(), &for_zones, now);
             for problem in zones.problems() {
                 tracing::error!(%problem, "left out of the zones");
             }
@@ -271,7 +276,7 @@ impl Responder {
         // Ids need only differ between processes that write into one log.
         let ids = DecisionIds::new(unix_time().as_nanos() as u64);
         Self {
-            zones: View::follow(plan, derive, shutdown),
+            zones: View::follow_both(plan, changes, derive, shutdown),
             rules,
             metrics,
             decisions,

@@ -1,12 +1,12 @@
-//! From a question to records: RFC 1034 §4.3.2 over the zone tree, with steering where a name has it.
+//! From a question to records: RFC 1034 §4.3.2 over the zones, with steering where a name has it.
 
 use super::client::Client;
 use super::steer::{Steer, SteeredFact, steer};
 use crate::wire::{
-    Authority, Class, ExtendedError, Full, Owner, Question, RECORD_HEAD_BYTES, RType, Rcode,
-    ResponseWriter, Section, label_count,
+    Authority, Class, ExtendedError, Full, LowerName, Owner, Question, RType, Rcode,
+    ResponseWriter, Section, TargetAt,
 };
-use crate::zone::{CNAME_CHAIN_MAX, Cut, Found, Node, RrSet, SteeredIdx, Zone};
+use crate::zone::{CNAME_CHAIN_MAX, Case, Found, Node, NodeView, RrSet, ServedZone, SteeredIdx};
 use crate::zones::{SteeredAnswer, Zones};
 
 /// Sent beside SERVFAIL when a policy leaves nobody: 0 is "other error" (RFC 8914 §4.1), the text
@@ -41,20 +41,40 @@ impl Verdict {
 }
 
 /// What a step at one name leads to.
-enum Step<'z> {
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it lives on the stack for one step; a box would allocate"
+)]
+enum Step {
     Done(Verdict),
-    /// A CNAME was answered; its target, lowercased, is spelled out at `owner`.
+    /// A CNAME was answered; its target is spelled out at `owner`, if a pointer reaches so far.
     Follow {
-        target: &'z [u8],
-        owner: Owner,
+        target: LowerName,
+        owner: Option<Owner>,
     },
 }
 
-/// One question on its way through the tree.
+/// A name on the way: lowercased, and where the message spells it out.
+#[derive(Clone, Copy)]
+struct Place<'n> {
+    name: &'n [u8],
+    owner: Owner,
+}
+
+impl Place<'_> {
+    /// The owner that is `ancestor`, the place's name or one above it.
+    fn ancestor(&self, ancestor: &[u8]) -> Owner {
+        self.owner.ancestor(self.name.len() - ancestor.len())
+    }
+}
+
+/// One question on its way through the zones.
 pub(super) struct Resolution<'z, 'w, 'b> {
     pub(super) zones: &'z Zones,
     pub(super) client: &'w Client,
     pub(super) writer: &'w mut ResponseWriter<'b>,
+    /// The client wants signatures (RFC 3225).
+    pub(super) dnssec_ok: bool,
     /// Caps the TTL of stand-ins.
     pub(super) failover_ttl_seconds: u32,
     /// A number of this question alone, for services that are not sticky.
@@ -74,90 +94,160 @@ impl<'z> Resolution<'z, '_, '_> {
             return Ok(Verdict::error(rcode));
         }
         let mut owner = Owner::QUESTION;
-        let qname = question.name.as_bytes();
-        let mut found = self.zones.tree().find(qname, question.name.labels());
-        let mut name_bytes = qname.len();
-        let mut visited: [Option<&Node>; CNAME_CHAIN_MAX + 1] = [None; CNAME_CHAIN_MAX + 1];
+        // The names that aliases led to, to end where a chain comes back to one.
+        let mut followed: [Option<LowerName>; CNAME_CHAIN_MAX] = [const { None }; CNAME_CHAIN_MAX];
         for hop in 0..=CNAME_CHAIN_MAX {
-            let step = match found {
-                // A chain may leave our zones; the resolver asks on elsewhere.
-                Found::Outside if hop > 0 => Step::Done(Verdict::ANSWER),
-                Found::Outside => Step::Done(Verdict::error(Rcode::Refused)),
-                Found::Missing { zone } => {
-                    self.negative(zone, owner, name_bytes);
-                    Step::Done(Verdict {
-                        rcode: Rcode::NxDomain,
-                        authority: Authority::Ours,
-                    })
-                }
-                Found::Delegated(cut)
-                    if question.rtype == RType::DS && cut.node.name().len() == name_bytes =>
-                {
-                    self.at_name(cut.node, cut.zone, question.rtype, owner, name_bytes)?
-                }
-                Found::Delegated(cut) => Step::Done(self.referral(cut, owner, name_bytes, hop)),
-                // Here before: a loop of aliases, and all of it has been answered.
-                Found::Here { node, .. }
-                    if visited
-                        .iter()
-                        .flatten()
-                        .any(|seen| std::ptr::eq(*seen, node)) =>
-                {
-                    Step::Done(Verdict::ANSWER)
-                }
-                Found::Here { node, zone } => {
-                    visited[hop] = Some(node);
-                    self.at_name(node, zone, question.rtype, owner, name_bytes)?
-                }
+            let name = match hop.checked_sub(1) {
+                None => &question.name,
+                Some(last) => match &followed[last] {
+                    Some(name) => name,
+                    None => break,
+                },
             };
-            match step {
+            let zones = self.zones.set();
+            let Some(found) = zones.find(name.as_bytes(), name.labels(), question.rtype) else {
+                // A chain may leave our zones; the resolver asks on elsewhere.
+                return Ok(match hop {
+                    0 => Verdict::error(Rcode::Refused),
+                    _ => Verdict::ANSWER,
+                });
+            };
+            let place = Place {
+                name: name.as_bytes(),
+                owner,
+            };
+            match self.step(&found, question.rtype, place, hop)? {
                 Step::Done(verdict) => return Ok(verdict),
                 Step::Follow { target, owner: at } => {
-                    found = self.zones.tree().find(target, label_count(target));
-                    (owner, name_bytes) = (at, target.len());
+                    let seen = |name: &LowerName| name.as_bytes() == target.as_bytes();
+                    if seen(&question.name) || followed.iter().flatten().any(seen) {
+                        // A loop, and all of it has been answered.
+                        return Ok(Verdict::ANSWER);
+                    }
+                    let (Some(slot), Some(at)) = (followed.get_mut(hop), at) else {
+                        break;
+                    };
+                    *slot = Some(target);
+                    owner = at;
                 }
             }
         }
         Ok(Verdict::ANSWER)
     }
 
+    /// Answers at one name of the chain.
+    fn step(
+        &mut self,
+        found: &Found<'z>,
+        rtype: RType,
+        place: Place<'_>,
+        hop: usize,
+    ) -> Result<Step, Full> {
+        match found.case {
+            Case::Missing => {
+                self.negative(found, place);
+                Ok(Step::Done(Verdict {
+                    rcode: Rcode::NxDomain,
+                    authority: Authority::Ours,
+                }))
+            }
+            // The one type that the parent side of a cut answers (RFC 4035 §3.1.4.1).
+            Case::Cut(cut) if rtype == RType::DS && cut.name().len() == place.name.len() => {
+                self.at_name(found, NodeView::of(cut), rtype, place)
+            }
+            Case::Cut(cut) => Ok(Step::Done(self.referral(found, cut, place, hop))),
+            Case::Dname(node) => self.redirect(node, rtype, place),
+            Case::Exact => self.at_name(found, found.encloser, rtype, place),
+            Case::Wildcard(node) => self.at_name(found, node, rtype, place),
+        }
+    }
+
     /// Answers at a name that exists.
     fn at_name(
         &mut self,
-        node: &'z Node,
-        zone: &'z Zone,
+        found: &Found<'z>,
+        node: NodeView<'z>,
         rtype: RType,
-        owner: Owner,
-        name_bytes: usize,
-    ) -> Result<Step<'z>, Full> {
+        place: Place<'_>,
+    ) -> Result<Step, Full> {
         if let Some(steered) = node.steered()
             && let Some(rtype) = self.steered_type(steered, rtype)
         {
-            return self.at_steered(steered, zone, rtype, owner, name_bytes);
+            return self.at_steered(steered, found, rtype, place);
         }
         if let Some((cname, target)) = node.cname()
-            && rtype != RType::CNAME
-            && rtype != RType::ANY
+            && !matches!(
+                rtype,
+                RType::CNAME | RType::ANY | RType::RRSIG | RType::NSEC
+            )
         {
-            let at = self.rrset(Section::Answer, owner, cname)?;
+            let at = self.rrset(Section::Answer, place.owner, cname)?;
             return Ok(Step::Follow {
-                target,
-                owner: at.name(RECORD_HEAD_BYTES),
+                target: LowerName::of(target),
+                owner: at.name(crate::wire::RECORD_HEAD_BYTES),
             });
+        }
+        if rtype == RType::RRSIG {
+            return self.signatures_of(found, node, place);
         }
         // RFC 8482 §4.1: any one set is an answer to ANY.
         let set = if rtype == RType::ANY {
-            node.rrsets().first()
+            node.rrsets().next()
         } else {
             node.rrset(rtype)
         };
         match set {
             Some(set) => {
-                self.rrset(Section::Answer, owner, set)?;
+                let at = self.rrset(Section::Answer, place.owner, set)?;
+                self.additional(found.zone, set, at);
             }
-            None => self.negative(zone, owner, name_bytes),
+            None => self.negative(found, place),
         }
         Ok(Step::Done(Verdict::ANSWER))
+    }
+
+    /// Signatures are with the sets they cover; a question for them gets all.
+    fn signatures_of(
+        &mut self,
+        found: &Found<'z>,
+        node: NodeView<'z>,
+        place: Place<'_>,
+    ) -> Result<Step, Full> {
+        let mut any = false;
+        for signatures in node.rrsets().filter_map(RrSet::signatures) {
+            let (records, count) = (signatures.records(), signatures.count());
+            self.writer
+                .rrset(Section::Answer, place.owner, records, count)?;
+            any = true;
+        }
+        if !any {
+            self.negative(found, place);
+        }
+        Ok(Step::Done(Verdict::ANSWER))
+    }
+
+    /// Below a DNAME: the DNAME, and the CNAME that it means for this name (RFC 6672 §3.2).
+    fn redirect(&mut self, node: &'z Node, rtype: RType, place: Place<'_>) -> Result<Step, Full> {
+        let (Some(set), Some(to)) = (node.rrset(RType::DNAME), node.target()) else {
+            // The set was too large to serve and was reported when the zone was built.
+            return Ok(Step::Done(Verdict::error(Rcode::ServFail)));
+        };
+        self.rrset(Section::Answer, place.ancestor(node.name()), set)?;
+        let prefix = &place.name[..place.name.len() - node.name().len()];
+        let Some(target) = LowerName::join(prefix, to) else {
+            return Ok(Step::Done(Verdict {
+                rcode: Rcode::YxDomain,
+                authority: Authority::Ours,
+            }));
+        };
+        let ttl_seconds = set.ttl_seconds();
+        let owner = self
+            .writer
+            .cname(place.owner, ttl_seconds, target.as_bytes())?;
+        if matches!(rtype, RType::CNAME | RType::ANY) {
+            return Ok(Step::Done(Verdict::ANSWER));
+        }
+        Ok(Step::Follow { target, owner })
     }
 
     /// The type to steer for, or `None` when the question is for the name's static records.
@@ -177,11 +267,11 @@ impl<'z> Resolution<'z, '_, '_> {
     fn at_steered(
         &mut self,
         steered: SteeredIdx,
-        zone: &'z Zone,
+        found: &Found<'z>,
         rtype: RType,
-        owner: Owner,
-        name_bytes: usize,
-    ) -> Result<Step<'z>, Full> {
+        place: Place<'_>,
+    ) -> Result<Step, Full> {
+        let owner = place.owner;
         let (steer, fact) = steer(
             self.zones,
             steered,
@@ -192,7 +282,7 @@ impl<'z> Resolution<'z, '_, '_> {
         );
         self.steered = self.steered.or(fact);
         match steer {
-            Steer::NoData => self.negative(zone, owner, name_bytes),
+            Steer::NoData => self.negative(found, place),
             Steer::Nobody { scope } => {
                 self.writer.narrow_scope(scope);
                 self.writer.set_error(NOBODY);
@@ -202,7 +292,7 @@ impl<'z> Resolution<'z, '_, '_> {
                 addresses, scope, ..
             } if addresses.iter().len() == 0 => {
                 self.writer.narrow_scope(scope);
-                self.negative(zone, owner, name_bytes);
+                self.negative(found, place);
             }
             Steer::Addresses {
                 addresses,
@@ -222,7 +312,7 @@ impl<'z> Resolution<'z, '_, '_> {
                 let target = self.writer.cname(owner, ttl_seconds, &alias.target)?;
                 if rtype != RType::CNAME && rtype != RType::ANY {
                     return Ok(Step::Follow {
-                        target: &alias.target,
+                        target: LowerName::of(&alias.target),
                         owner: target,
                     });
                 }
@@ -233,34 +323,27 @@ impl<'z> Resolution<'z, '_, '_> {
 
     /// NXDOMAIN and NODATA: the SOA says for how long (RFC 2308). One that does not fit leaves the
     /// truncation mark, and the response code still stands.
-    fn negative(&mut self, zone: &Zone, owner: Owner, name_bytes: usize) {
-        let apex = owner.ancestor(name_bytes - zone.apex().len());
+    fn negative(&mut self, found: &Found<'z>, place: Place<'_>) {
+        let zone = found.zone;
+        let apex = place.ancestor(zone.apex());
         let _ = self.rrset(Section::Authority, apex, zone.negative_soa());
     }
 
     /// The servers to ask instead, with the addresses needed to reach them. What does not fit
     /// truncates, glue too (RFC 9471 §3).
-    fn referral(&mut self, cut: Cut<'_>, owner: Owner, name_bytes: usize, hop: usize) -> Verdict {
-        let Some(servers) = cut.node.rrset(RType::NS) else {
+    fn referral(
+        &mut self,
+        found: &Found<'z>,
+        cut: &'z Node,
+        place: Place<'_>,
+        hop: usize,
+    ) -> Verdict {
+        let Some(servers) = cut.rrset(RType::NS) else {
             // The NS set was too large to serve and was reported when the zone was built.
             return Verdict::error(Rcode::ServFail);
         };
-        let owner = owner.ancestor(name_bytes - cut.node.name().len());
-        if let Ok(at) = self.rrset(Section::Authority, owner, servers) {
-            for glue in cut.node.glue() {
-                if self
-                    .rrset(
-                        Section::Additional,
-                        at.name(glue.target_offset),
-                        &glue.rrset,
-                    )
-                    .is_err()
-                {
-                    break;
-                }
-            }
-        }
-        // AA speaks of the first owner in the answer section (RFC 1035 §4.1.1): ours after a CNAME.
+        let _ = self.delegate(found.zone, cut, servers, place.ancestor(cut.name()));
+        // AA speaks of the first owner in the answer section (RFC 1035 §4.1.1): ours after an alias.
         let authority = if hop > 0 {
             Authority::Ours
         } else {
@@ -272,14 +355,70 @@ impl<'z> Resolution<'z, '_, '_> {
         }
     }
 
-    fn rrset(
+    fn delegate(
         &mut self,
-        section: Section,
+        zone: &'z ServedZone,
+        cut: &'z Node,
+        servers: &'z RrSet,
         owner: Owner,
-        set: &RrSet,
-    ) -> Result<crate::wire::TargetAt, Full> {
-        self.writer
-            .rrset(section, owner, set.records(), set.count())
+    ) -> Result<(), Full> {
+        // The parent does not sign a delegation, only what it says about its keys.
+        let (records, count) = (servers.records(), servers.count());
+        let at = self
+            .writer
+            .rrset(Section::Authority, owner, records, count)?;
+        if self.dnssec_ok
+            && let Some(keys) = cut.rrset(RType::DS)
+        {
+            self.rrset(Section::Authority, owner, keys)?;
+        }
+        for target in servers.targets() {
+            let node = zone.data().node(target.node);
+            // Zone building keeps NS sets below what a pointer reaches.
+            let Some(owner) = at.name(target.offset as usize) else {
+                break;
+            };
+            for rtype in [RType::A, RType::AAAA] {
+                if let Some(glue) = node.rrset(rtype) {
+                    self.rrset(Section::Additional, owner, glue)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The addresses of the names in a set, as far as there is room: whoever lacks one asks again.
+    fn additional(&mut self, zone: &'z ServedZone, set: &'z RrSet, at: TargetAt) {
+        for target in set.targets() {
+            let node = zone.data().node(target.node);
+            let Some(owner) = at.name(target.offset as usize) else {
+                return;
+            };
+            let sets = [RType::A, RType::AAAA].map(|rtype| node.rrset(rtype));
+            for set in sets.into_iter().flatten() {
+                let signatures = set.signatures().filter(|_| self.dnssec_ok);
+                let signatures = signatures.map_or((&[][..], 0), |s| (s.records(), s.count()));
+                let fits = self.writer.extra(owner, set.records(), set.count())
+                    && self.writer.extra(owner, signatures.0, signatures.1);
+                if !fits {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Writes a set, and its signatures for a client that wants them.
+    fn rrset(&mut self, section: Section, owner: Owner, set: &RrSet) -> Result<TargetAt, Full> {
+        let at = self
+            .writer
+            .rrset(section, owner, set.records(), set.count())?;
+        if self.dnssec_ok
+            && let Some(signatures) = set.signatures()
+        {
+            let (records, count) = (signatures.records(), signatures.count());
+            self.writer.rrset(section, owner, records, count)?;
+        }
+        Ok(at)
     }
 }
 

@@ -20,6 +20,7 @@ use super::{AnswerRules, Asked, EcsTrust, Outcome, Reply, Transport, answer};
 use crate::fixture::{decode, summary, world};
 use crate::metrics::DnsMetrics;
 use crate::wire::Rcode;
+use crate::zone::ShelfSnapshot;
 use crate::zones::Zones;
 
 /// The resolver that asks: in no client class.
@@ -29,6 +30,8 @@ pub(crate) fn zones_of(world: World) -> Zones {
     let metrics = DnsMetrics::register(&Metrics::new()).unwrap();
     let zones = Zones::build(
         Arc::new(Published::compile(Arc::new(world), 1)),
+        &ShelfSnapshot::new(),
+        None,
         &metrics,
         1_700_000_000,
     );

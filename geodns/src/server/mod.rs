@@ -25,6 +25,7 @@ use crate::config::{DnsSettings, TcpSettings};
 use crate::metrics::DnsMetrics;
 use crate::responder::Responder;
 use crate::transfer::{Desk, SlowPath};
+use crate::zone::ZoneShelf;
 
 /// Free ports tried for port 0: the one UDP was given may be taken for TCP.
 const FREE_PORT_TRIES: usize = 16;
@@ -87,6 +88,7 @@ impl DnsServer {
     pub fn bind(
         settings: &DnsSettings,
         plan: &PlanHandle,
+        shelf: &ZoneShelf,
         metrics: &Metrics,
         decisions: DecisionLog,
     ) -> Result<Self, DnsError> {
@@ -99,6 +101,7 @@ impl DnsServer {
         let metrics = DnsMetrics::register(metrics)?;
         let responder = Responder::follow(
             plan,
+            shelf,
             settings.rules.clone(),
             metrics,
             decisions,

@@ -43,16 +43,36 @@ impl RType {
     pub const CNAME: Self = Self(5);
     /// Start of authority (RFC 1035).
     pub const SOA: Self = Self(6);
+    /// Pointer (RFC 1035).
+    pub const PTR: Self = Self(12);
     /// Mail exchange (RFC 1035).
     pub const MX: Self = Self(15);
     /// Text (RFC 1035).
     pub const TXT: Self = Self(16);
     /// IPv6 address (RFC 3596).
     pub const AAAA: Self = Self(28);
+    /// Service (RFC 2782).
+    pub const SRV: Self = Self(33);
+    /// Alias of a whole tree (RFC 6672).
+    pub const DNAME: Self = Self(39);
     /// EDNS pseudo-record (RFC 6891).
     pub const OPT: Self = Self(41);
     /// Delegation signer: the one type the parent side of a cut answers (RFC 4035 §3.1.4.1).
     pub const DS: Self = Self(43);
+    /// Signature of a record set (RFC 4034).
+    pub const RRSIG: Self = Self(46);
+    /// The next name of a signed zone (RFC 4034).
+    pub const NSEC: Self = Self(47);
+    /// Key of a signed zone (RFC 4034).
+    pub const DNSKEY: Self = Self(48);
+    /// The next hashed name of a signed zone (RFC 5155).
+    pub const NSEC3: Self = Self(50);
+    /// How the names of a signed zone are hashed (RFC 5155).
+    pub const NSEC3PARAM: Self = Self(51);
+    /// Service binding (RFC 9460).
+    pub const SVCB: Self = Self(64);
+    /// Service binding for HTTP (RFC 9460).
+    pub const HTTPS: Self = Self(65);
     /// Key agreement, a meta type (RFC 2930).
     pub const TKEY: Self = Self(249);
     /// Transaction signature, a meta type (RFC 8945).
@@ -113,7 +133,8 @@ pub enum Rcode {
     NotImp = 4,
     /// A name, class or transfer we do not serve.
     Refused = 5,
-    /// A name exists that a dynamic update wants absent (RFC 2136 §2.2).
+    /// A name exists that a dynamic update wants absent (RFC 2136 §2.2), or a DNAME would make a name
+    /// too long (RFC 6672 §2.2).
     YxDomain = 6,
     /// A record set exists that a dynamic update wants absent (RFC 2136 §2.2).
     YxRrset = 7,

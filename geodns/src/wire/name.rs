@@ -68,6 +68,36 @@ impl LowerName {
         }
     }
 
+    /// A lowercased, well-formed wire name of at most 255 bytes.
+    #[must_use]
+    pub fn of(name: &[u8]) -> Self {
+        Self::join(&[], name).unwrap_or_else(|| Self {
+            bytes: [0; NAME_BYTES_MAX],
+            len: 1,
+            labels: 0,
+        })
+    }
+
+    /// The labels `prefix` before `name`, both lowercased and well-formed; `None` when the whole is
+    /// longer than a name may be.
+    #[must_use]
+    pub fn join(prefix: &[u8], name: &[u8]) -> Option<Self> {
+        let mut joined = Self {
+            bytes: [0; NAME_BYTES_MAX],
+            len: 0,
+            labels: 0,
+        };
+        let len = prefix.len() + name.len();
+        let to = joined.bytes.get_mut(..len)?;
+        let (front, back) = to.split_at_mut(prefix.len());
+        front.copy_from_slice(prefix);
+        back.copy_from_slice(name);
+        // At most 255, by the slice above.
+        joined.len = len as u8;
+        joined.labels = label_count(&joined.bytes[..len]) as u8;
+        Some(joined)
+    }
+
     /// The bytes, root byte included.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

@@ -10,7 +10,10 @@
 
 use std::net::IpAddr;
 
-use super::{ClientSubnet, HEADER_BYTES, Header, OPT_RECORD_BYTES, RType, Rcode};
+use super::{ClientSubnet, HEADER_BYTES, Header, NAME_BYTES_MAX, OPT_RECORD_BYTES, RType, Rcode};
+
+/// A compression pointer has 14 bits.
+const POINTER_LIMIT: usize = 0x4000;
 
 /// Bytes of a record before its data when the owner is a pointer.
 pub const RECORD_HEAD_BYTES: usize = 12;
@@ -41,10 +44,13 @@ impl Owner {
 pub struct TargetAt(usize);
 
 impl TargetAt {
-    /// The name spelled out `offset` bytes into the set's precompiled form.
+    /// The name spelled out `offset` bytes into the set's precompiled form; `None` where a
+    /// compression pointer does not reach (RFC 1035 §4.1.4).
     #[must_use]
-    pub fn name(self, offset: usize) -> Owner {
-        Owner((self.0 + offset) as u16)
+    pub fn name(self, offset: usize) -> Option<Owner> {
+        let at = self.0 + offset;
+        // The last byte of the longest name must be reached, too, for its ancestors.
+        (at + NAME_BYTES_MAX < POINTER_LIMIT).then_some(Owner(at as u16))
     }
 }
 
@@ -199,11 +205,16 @@ impl<'b> ResponseWriter<'b> {
         Ok(())
     }
 
-    /// Adds a CNAME; returns where its target is spelled out.
+    /// Adds a CNAME; returns where its target is spelled out, if a pointer reaches so far.
     ///
     /// # Errors
     /// [`Full`] when it does not fit; nothing is written then.
-    pub fn cname(&mut self, owner: Owner, ttl_seconds: u32, target: &[u8]) -> Result<Owner, Full> {
+    pub fn cname(
+        &mut self,
+        owner: Owner,
+        ttl_seconds: u32,
+        target: &[u8],
+    ) -> Result<Option<Owner>, Full> {
         let at = self.claim(RECORD_HEAD_BYTES + target.len())?;
         write_record_head(
             &mut self.out[at..],
@@ -215,6 +226,16 @@ impl<'b> ResponseWriter<'b> {
         .copy_from_slice(target);
         self.counts[Section::Answer as usize] += 1;
         Ok(TargetAt(at).name(RECORD_HEAD_BYTES))
+    }
+
+    /// Adds a precompiled record set to the additional section if it fits; says whether it did. What
+    /// is left out is no loss that a client must hear of (RFC 2181 §9).
+    pub fn extra(&mut self, owner: Owner, records: &[u8], count: u16) -> bool {
+        if records.len() > self.limit - self.len {
+            return false;
+        }
+        self.rrset(Section::Additional, owner, records, count)
+            .is_ok()
     }
 
     /// Room for `bytes` more, or the truncation mark.

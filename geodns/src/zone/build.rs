@@ -1,340 +1,378 @@
-//! Names and records in, a [`ZoneTree`] out. Runs off the packet path, at every publish.
+//! Records in, a [`StaticZone`] out. Runs off the packet path, when a zone's data changes.
 //!
-//! What is wrong is left out and named in the list of problems beside the tree: a plan that was
-//! published must be served, and one bad record must not silence a zone.
+//! What is wrong is left out and named in the zone's list of problems: one bad record must not
+//! silence a zone. Only a zone without an SOA cannot be built.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use hickory_proto::rr::rdata::SOA;
-use hickory_proto::rr::{Name, RData};
-
-use super::tree::{Glue, Node, NodeIdx, SteeredIdx, Zone, ZoneIdx, ZoneTree};
-use super::{DisplayName, DisplayType, RrSet, ZoneError};
-use crate::wire::{HEADER_BYTES, NAME_BYTES_MAX, RType, label_count, parent_of};
+use super::denial::{self, Denial, Nsec3Link};
+use super::names::{NameTable, canonical_order};
+use super::static_zone::{Cover, Node, NodeIdx, StaticZone};
+use super::{DisplayName, DisplayType, RrSet, Signatures, Target, ZoneError, data};
+use crate::wire::{HEADER_BYTES, NAME_BYTES_MAX, RECORD_HEAD_BYTES, RType, label_count, parent_of};
 
 /// Largest record set served: a TCP message with room for question, SOA and OPT.
 const RRSET_BYTES_MAX: usize = 60_000;
 
-/// Largest NS set. Together with the CNAMEs that may stand before it, every name that a pointer
-/// must reach stays below 16,384 bytes into the message (RFC 1035 §4.1.4).
+/// Largest NS set. Together with the CNAMEs that may stand before it, every name that glue must
+/// point at stays below 16,384 bytes into the message (RFC 1035 §4.1.4).
 pub const NS_SET_BYTES_MAX: usize = 8_192;
 
 const _: () = assert!(
     HEADER_BYTES
         + (NAME_BYTES_MAX + 4)
-        + (super::CNAME_CHAIN_MAX + 1) * (crate::wire::RECORD_HEAD_BYTES + NAME_BYTES_MAX)
+        + (super::CNAME_CHAIN_MAX + 1) * (RECORD_HEAD_BYTES + NAME_BYTES_MAX)
         + NS_SET_BYTES_MAX
         < 0x4000
 );
 
-/// Collects names and records.
-#[derive(Debug, Default)]
-pub struct ZoneTreeBuilder {
-    zones: BTreeMap<Box<[u8]>, ZoneDraft>,
-    names: BTreeMap<Box<[u8]>, NameDraft>,
-    problems: Vec<ZoneError>,
-}
+/// Most problems remembered for one zone; more say nothing new.
+pub const PROBLEMS_MAX: usize = 1_000;
 
+/// Collects the records of one zone.
 #[derive(Debug)]
-struct ZoneDraft {
-    idx: ZoneIdx,
-    soa: SOA,
-    ttl_seconds: u32,
+pub struct StaticZoneBuilder {
+    origin: Box<[u8]>,
+    names: HashMap<Box<[u8]>, NameDraft>,
+    problems: Vec<ZoneError>,
 }
 
 #[derive(Debug, Default)]
 struct NameDraft {
     sets: BTreeMap<RType, SetDraft>,
-    steered: Option<SteeredIdx>,
+    /// RRSIG data by the type it covers.
+    signatures: BTreeMap<RType, Vec<Box<[u8]>>>,
 }
 
 #[derive(Debug)]
 struct SetDraft {
     ttl_seconds: u32,
-    data: Vec<RData>,
+    data: Vec<Box<[u8]>>,
 }
 
-impl ZoneTreeBuilder {
-    /// An empty builder.
+impl StaticZoneBuilder {
+    /// An empty zone at `origin`, a wire name.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(origin: &[u8]) -> Self {
+        Self {
+            origin: origin.to_ascii_lowercase().into(),
+            names: HashMap::new(),
+            problems: Vec::new(),
+        }
     }
 
-    /// Adds a zone with its SOA; NS and other apex records are added like any record.
-    pub fn zone(&mut self, origin: &Name, ttl_seconds: u32, soa: SOA) {
-        let apex = wire_name(origin);
-        if self.zones.contains_key(&apex) {
-            self.problems.push(ZoneError::ZoneTwice {
-                origin: DisplayName(apex),
+    /// The lowercased wire name of the apex.
+    #[must_use]
+    pub fn origin(&self) -> &[u8] {
+        &self.origin
+    }
+
+    /// Adds one record. `owner` is a wire name, `data` is in wire form with no compressed names.
+    /// Records of one type at one name are a set and take the lowest of their TTLs
+    /// (RFC 2181 §5.2); duplicates are dropped.
+    pub fn record(&mut self, owner: &[u8], rtype: RType, ttl_seconds: u32, data: &[u8]) {
+        let owner: Box<[u8]> = owner.to_ascii_lowercase().into();
+        if !data::is_within(&owner, &self.origin) {
+            self.problem(ZoneError::OutOfZone {
+                name: DisplayName(owner),
             });
             return;
         }
-        self.record(origin, ttl_seconds, RData::SOA(soa.clone()));
-        let idx = ZoneIdx(self.zones.len() as u32);
-        self.zones.insert(
-            apex,
-            ZoneDraft {
-                idx,
-                soa,
-                ttl_seconds,
-            },
-        );
-    }
-
-    /// Adds one record. Records of one type at one name are a set and take the lowest of their TTLs
-    /// (RFC 2181 §5.2); duplicates are dropped.
-    pub fn record(&mut self, name: &Name, ttl_seconds: u32, data: RData) {
-        let draft = self.names.entry(wire_name(name)).or_default();
-        let set = draft
-            .sets
-            .entry(RType(data.record_type().into()))
-            .or_insert(SetDraft {
-                ttl_seconds,
-                data: Vec::new(),
+        if !data::is_well_formed(rtype, data) {
+            self.problem(ZoneError::Malformed {
+                name: DisplayName(owner),
+                rtype: DisplayType(rtype),
             });
-        set.ttl_seconds = set.ttl_seconds.min(ttl_seconds);
-        if !set.data.contains(&data) {
-            set.data.push(data);
+            return;
         }
-    }
-
-    /// Makes a name steered.
-    pub fn steered(&mut self, name: &Name, steered: SteeredIdx) {
-        let key = wire_name(name);
-        let draft = self.names.entry(key.clone()).or_default();
-        if draft.steered.is_some() {
-            self.problems.push(ZoneError::SteeredTwice {
-                name: DisplayName(key),
-            });
-        } else {
-            draft.steered = Some(steered);
+        let draft = self.names.entry(owner).or_default();
+        if rtype == RType::RRSIG {
+            let covered = data.first_chunk().map_or(0, |two| u16::from_be_bytes(*two));
+            let covering = draft.signatures.entry(RType(covered)).or_default();
+            covering.push(data.into());
+            return;
         }
-    }
-
-    /// Adds a problem found before a name or record could be handed over.
-    pub fn problem(&mut self, problem: ZoneError) {
-        self.problems.push(problem);
-    }
-
-    /// The tree, and what was left out of it.
-    #[must_use]
-    pub fn build(mut self) -> (ZoneTree, Vec<ZoneError>) {
-        self.drop_unserved();
-        self.add_empty_non_terminals();
-        let mut names: Vec<_> = std::mem::take(&mut self.names).into_iter().collect();
-        // Parents first, so that a node finds its parent's cut already known.
-        names.sort_by_key(|(name, _)| label_count(name));
-        let mut tree = ZoneTree::default();
-        for (name, draft) in names {
-            self.add_node(&mut tree, name, draft);
-        }
-        self.add_zones(&mut tree);
-        add_glue(&mut tree);
-        (tree, self.problems)
-    }
-
-    fn zone_of(&self, name: &[u8]) -> Option<(&[u8], &ZoneDraft)> {
-        std::iter::successors(Some(name), |name| parent_of(name))
-            .find_map(|at| self.zones.get_key_value(at))
-            .map(|(apex, zone)| (&**apex, zone))
-    }
-
-    /// Drops names outside our zones and data that contradicts other data of the same name.
-    fn drop_unserved(&mut self) {
-        let mut names = std::mem::take(&mut self.names);
-        names.retain(|name, draft| {
-            let inside = self.zone_of(name).is_some();
-            if !inside {
-                self.problems.push(ZoneError::OutOfZone {
-                    name: DisplayName(name.clone()),
-                });
-            }
-            if inside {
-                self.problems.extend(draft.resolve_conflicts(name));
-            }
-            inside
+        let set = draft.sets.entry(rtype).or_insert(SetDraft {
+            ttl_seconds,
+            data: Vec::new(),
         });
+        set.ttl_seconds = set.ttl_seconds.min(ttl_seconds);
+        set.data.push(data.into());
+    }
+
+    /// Adds a problem found before a record could be handed over.
+    pub fn problem(&mut self, problem: ZoneError) {
+        if self.problems.len() < PROBLEMS_MAX {
+            self.problems.push(problem);
+        }
+    }
+
+    /// The zone.
+    ///
+    /// # Errors
+    /// [`ZoneError::NoSoa`].
+    pub fn build(mut self) -> Result<StaticZone, ZoneError> {
+        self.resolve_conflicts();
+        let soa = self
+            .names
+            .get(&self.origin)
+            .and_then(|apex| apex.sets.get(&RType::SOA))
+            .and_then(|set| data::Soa::read(set.data.first()?));
+        let Some(soa) = soa else {
+            return Err(ZoneError::NoSoa {
+                origin: DisplayName(self.origin),
+            });
+        };
+        let links = self.take_nsec3_links();
+        self.add_empty_non_terminals();
+        let mut drafts: Vec<_> = std::mem::take(&mut self.names).into_iter().collect();
+        drafts.sort_by(|(one, _), (other, _)| canonical_order(one, other));
+        let names = NameTable::build(drafts.iter().map(|(name, _)| &**name));
+        let labels_max = drafts.iter().map(|(name, _)| label_count(name)).max();
+        let mut nodes: Vec<Node> = Vec::with_capacity(drafts.len());
+        for (name, draft) in drafts {
+            self.add_node(&names, &mut nodes, name, draft);
+        }
+        let apex_soa = nodes.first().and_then(|apex| apex.rrset(RType::SOA));
+        let Some(apex_soa) = apex_soa else {
+            return Err(ZoneError::NoSoa {
+                origin: DisplayName(self.origin),
+            });
+        };
+        let negative_soa = apex_soa.with_ttl(apex_soa.ttl_seconds().min(soa.minimum));
+        let mut zone = StaticZone {
+            names,
+            nodes: nodes.into(),
+            negative_soa,
+            serial: soa.serial,
+            labels_max: labels_max.unwrap_or(0),
+            denial: Denial::None,
+            problems: Box::default(),
+        };
+        add_targets(&mut zone);
+        zone.denial = denial::of_zone(&zone, links);
+        zone.problems = self.problems.into();
+        Ok(zone)
+    }
+
+    /// Removes what may not stand beside the rest of its name.
+    fn resolve_conflicts(&mut self) {
+        let mut names = std::mem::take(&mut self.names);
+        for (name, draft) in &mut names {
+            for problem in draft.resolve_conflicts(name, *name == self.origin) {
+                self.problem(problem);
+            }
+        }
+        names.retain(|_, draft| !draft.sets.is_empty());
+        if names
+            .get(&self.origin)
+            .is_none_or(|apex| !apex.sets.contains_key(&RType::NS))
+        {
+            self.problem(ZoneError::NoNs {
+                origin: DisplayName(self.origin.clone()),
+            });
+        }
         self.names = names;
     }
 
-    /// Every name between a name and its apex exists, if only to say that something is below it
-    /// (RFC 8020).
-    fn add_empty_non_terminals(&mut self) {
-        let mut missing = Vec::new();
-        for name in self.names.keys() {
-            let Some((apex, _)) = self.zone_of(name) else {
-                continue;
-            };
-            missing.extend(
-                std::iter::successors(parent_of(name), |name| parent_of(name))
-                    .take_while(|at| at.len() >= apex.len())
-                    .filter(|at| !self.names.contains_key(*at))
-                    .map(Box::from),
-            );
-        }
-        self.names.extend(
-            missing
-                .into_iter()
-                .map(|name: Box<[u8]>| (name, NameDraft::default())),
-        );
+    /// NSEC3 records are found by the hash in their owner, and those owners are no names of the zone
+    /// (RFC 5155 §7.2.8).
+    fn take_nsec3_links(&mut self) -> Vec<Nsec3Link> {
+        let mut links = Vec::new();
+        let mut names = std::mem::take(&mut self.names);
+        names.retain(|name, draft| {
+            if let Some(set) = draft.sets.remove(&RType::NSEC3) {
+                let signatures = draft.signatures.remove(&RType::NSEC3);
+                let encoded = self.encode_set(name, RType::NSEC3, set, signatures);
+                links.extend(encoded.and_then(|set| Nsec3Link::of(name, set)));
+            }
+            !draft.sets.is_empty()
+        });
+        self.names = names;
+        links
     }
 
-    fn add_node(&mut self, tree: &mut ZoneTree, name: Box<[u8]>, mut draft: NameDraft) {
-        let Some((apex, zone)) = self.zone_of(&name) else {
-            return;
+    /// Every name between a name and the apex exists, if only to say that something is below it
+    /// (RFC 8020).
+    fn add_empty_non_terminals(&mut self) {
+        let mut missing: HashSet<Box<[u8]>> = HashSet::new();
+        for name in self.names.keys() {
+            let above = std::iter::successors(parent_of(name), |name| parent_of(name))
+                .take_while(|at| at.len() > self.origin.len());
+            for at in above {
+                if self.names.contains_key(at) || missing.contains(at) {
+                    break;
+                }
+                missing.insert(at.into());
+            }
+        }
+        let empty = missing.into_iter().map(|name| (name, NameDraft::default()));
+        self.names.extend(empty);
+    }
+
+    /// Adds a node; those above it are there already.
+    fn add_node(
+        &mut self,
+        names: &NameTable,
+        nodes: &mut Vec<Node>,
+        name: Box<[u8]>,
+        draft: NameDraft,
+    ) {
+        let idx = NodeIdx(nodes.len() as u32);
+        let parent = (name.len() > self.origin.len())
+            .then(|| {
+                names.get(parent_of(&name)?, |at| {
+                    nodes.get(at).map_or(&[][..], |n| &n.name)
+                })
+            })
+            .flatten();
+        let above = parent.map_or(Cover::Open, |parent| nodes[parent].cover);
+        let cover = match above {
+            Cover::Open if parent.is_some() && draft.sets.contains_key(&RType::NS) => {
+                Cover::Cut(idx)
+            }
+            Cover::Open if draft.sets.contains_key(&RType::DNAME) => Cover::Dname(idx),
+            above => above,
         };
-        let (is_apex, zone) = (apex.len() == name.len(), zone.idx);
-        let idx = NodeIdx(tree.nodes.len() as u32);
-        let parent = (!is_apex)
-            .then(|| parent_of(&name).and_then(|parent| tree.names.get(parent)))
-            .flatten()
-            .copied();
-        let mut cut = parent.and_then(|parent| tree.nodes[parent.0 as usize].cut);
-        if let Some(above) = cut
-            && draft.steered.take().is_some()
-        {
-            let cut = DisplayName(tree.nodes[above.0 as usize].name.clone());
-            self.problems.push(ZoneError::BelowCut {
-                name: DisplayName(name.clone()),
-                cut,
-            });
-        }
-        if !is_apex && cut.is_none() && draft.sets.contains_key(&RType::NS) {
-            cut = Some(idx);
-        }
         if let Some(parent) = parent
             && name.starts_with(b"\x01*")
         {
-            tree.nodes[parent.0 as usize].wildcard = Some(idx);
+            nodes[parent].wildcard = Some(idx);
         }
-        let cname = draft.cname_target();
-        let rrsets = self.encode_sets(&name, draft.sets);
-        tree.labels_max = tree.labels_max.max(label_count(&name));
-        tree.names.insert(name.clone(), idx);
-        let steered = draft.steered;
-        tree.nodes.push(Node {
+        let target = draft.target();
+        let rrsets = self.encode_sets(&name, draft);
+        nodes.push(Node {
             name,
-            zone,
             rrsets,
-            steered,
-            cname,
-            cut,
+            target,
+            cover,
             wildcard: None,
-            glue: Box::default(),
         });
     }
 
-    fn encode_sets(&mut self, name: &[u8], sets: BTreeMap<RType, SetDraft>) -> Box<[RrSet]> {
-        let mut encoded = Vec::with_capacity(sets.len());
-        for (rtype, set) in sets {
-            let bytes_max = if rtype == RType::NS {
-                NS_SET_BYTES_MAX
-            } else {
-                RRSET_BYTES_MAX
-            };
-            match RrSet::encode(name, rtype, set.ttl_seconds, &set.data, bytes_max) {
-                Ok(set) => encoded.push(set),
-                Err(problem) => self.problems.push(problem),
-            }
+    fn encode_sets(&mut self, name: &[u8], mut draft: NameDraft) -> Box<[RrSet]> {
+        let mut encoded = Vec::with_capacity(draft.sets.len());
+        for (rtype, set) in draft.sets {
+            let signatures = draft.signatures.remove(&rtype);
+            encoded.extend(self.encode_set(name, rtype, set, signatures));
+        }
+        for covered in draft.signatures.into_keys() {
+            self.problem(ZoneError::SignatureOfNothing {
+                name: DisplayName(name.into()),
+                rtype: DisplayType(covered),
+            });
         }
         encoded.into()
     }
 
-    fn add_zones(&mut self, tree: &mut ZoneTree) {
-        let mut zones: Vec<_> = std::mem::take(&mut self.zones).into_iter().collect();
-        zones.sort_by_key(|(_, zone)| zone.idx);
-        for (apex, zone) in zones {
-            let ttl_seconds = zone.ttl_seconds.min(zone.soa.minimum);
-            let soa = RrSet::encode(&apex, RType::SOA, ttl_seconds, &[RData::SOA(zone.soa)], RRSET_BYTES_MAX)
-                .expect("the names of an SOA were parsed within their limits, so it encodes to at most 532 bytes");
-            tree.zones.push(Zone {
-                apex,
-                negative_soa: soa,
-            });
+    fn encode_set(
+        &mut self,
+        name: &[u8],
+        rtype: RType,
+        mut set: SetDraft,
+        signatures: Option<Vec<Box<[u8]>>>,
+    ) -> Option<RrSet> {
+        let bytes_max = if rtype == RType::NS {
+            NS_SET_BYTES_MAX
+        } else {
+            RRSET_BYTES_MAX
+        };
+        drop_duplicates(&mut set.data);
+        let data = set.data.iter().map(|data| &**data);
+        let mut encoded = match RrSet::encode(name, rtype, set.ttl_seconds, data, bytes_max) {
+            Ok(encoded) => encoded,
+            Err(problem) => {
+                self.problem(problem);
+                return None;
+            }
+        };
+        if let Some(mut signatures) = signatures {
+            drop_duplicates(&mut signatures);
+            let data = signatures.iter().map(|data| &**data);
+            match Signatures::encode(name, set.ttl_seconds, data, RRSET_BYTES_MAX) {
+                Ok(signatures) => encoded.signatures = Some(signatures),
+                Err(problem) => self.problem(problem),
+            }
         }
+        Some(encoded)
     }
 }
 
 impl NameDraft {
     /// Removes what may not stand beside the rest; returns what was wrong.
-    fn resolve_conflicts(&mut self, name: &[u8]) -> Vec<ZoneError> {
+    fn resolve_conflicts(&mut self, name: &[u8], is_apex: bool) -> Vec<ZoneError> {
         let mut problems = Vec::new();
         let named = || DisplayName(name.into());
-        if self.steered.is_some() {
-            for rtype in [RType::A, RType::AAAA, RType::CNAME] {
-                if self.sets.remove(&rtype).is_some() {
-                    problems.push(ZoneError::SteeredAndStatic {
+        if !is_apex && self.sets.remove(&RType::SOA).is_some() {
+            problems.push(ZoneError::SoaBelowApex { name: named() });
+        }
+        // RFC 2181 §10.1 and RFC 6672 §2.4: one of each, and a CNAME alone but for DNSSEC's own.
+        for rtype in [RType::SOA, RType::CNAME, RType::DNAME] {
+            if let Some(set) = self.sets.get_mut(&rtype) {
+                drop_duplicates(&mut set.data);
+                if set.data.len() > 1 {
+                    set.data.truncate(1);
+                    problems.push(ZoneError::Several {
                         name: named(),
                         rtype: DisplayType(rtype),
                     });
                 }
             }
         }
-        if let Some(set) = self.sets.get_mut(&RType::CNAME) {
-            let several = set.data.len() > 1;
-            set.data.truncate(1);
-            if self.sets.len() > 1 {
-                self.sets.remove(&RType::CNAME);
-                problems.push(ZoneError::CnameAndOther { name: named() });
-            } else if several {
-                problems.push(ZoneError::CnameAndOther { name: named() });
-            }
+        let beside_cname = |rtype: &RType| !matches!(*rtype, RType::CNAME | RType::NSEC);
+        if self.sets.contains_key(&RType::CNAME) && self.sets.keys().any(beside_cname) {
+            self.sets.remove(&RType::CNAME);
+            self.signatures.remove(&RType::CNAME);
+            problems.push(ZoneError::CnameAndOther { name: named() });
         }
         problems
     }
 
-    fn cname_target(&self) -> Option<Box<[u8]>> {
-        match self.sets.get(&RType::CNAME)?.data.first()? {
-            RData::CNAME(target) => Some(wire_name(&target.0)),
-            _ => None,
+    fn target(&self) -> Option<Box<[u8]>> {
+        let set = (self.sets.get(&RType::CNAME)).or_else(|| self.sets.get(&RType::DNAME))?;
+        Some(set.data.first()?.to_ascii_lowercase().into())
+    }
+}
+
+/// Drops repeated data; the first of each stays in its place.
+fn drop_duplicates(data: &mut Vec<Box<[u8]>>) {
+    if data.len() > 1 {
+        let mut seen = HashSet::new();
+        data.retain(|data| seen.insert(data.clone()));
+    }
+}
+
+/// Tells every set which names in its data have addresses here (RFC 1034 §4.3.2 step 6).
+fn add_targets(zone: &mut StaticZone) {
+    for at in 0..zone.nodes.len() {
+        let node = &zone.nodes[at];
+        // A referral needs glue, also that which lies below a cut (RFC 9471).
+        let is_cut = node.cover == Cover::Cut(NodeIdx(at as u32));
+        let of_set = |set: &RrSet| targets_of(zone, set, is_cut);
+        let targets: Vec<Box<[Target]>> = node.rrsets.iter().map(of_set).collect();
+        for (set, targets) in zone.nodes[at].rrsets.iter_mut().zip(targets) {
+            set.targets = targets;
         }
     }
 }
 
-/// Gives every cut the addresses of its name servers that our zones know.
-fn add_glue(tree: &mut ZoneTree) {
-    let found: Vec<(usize, Box<[Glue]>)> = tree
-        .nodes
-        .iter()
-        .enumerate()
-        .filter(|(at, node)| node.cut == Some(NodeIdx(*at as u32)))
-        .map(|(at, node)| (at, glue_of(tree, node)))
-        .collect();
-    for (at, glue) in found {
-        tree.nodes[at].glue = glue;
-    }
-}
-
-fn glue_of(tree: &ZoneTree, cut: &Node) -> Box<[Glue]> {
-    let Some(servers) = cut.rrset(RType::NS) else {
+fn targets_of(zone: &StaticZone, set: &RrSet, is_cut: bool) -> Box<[Target]> {
+    let Some(name_at) = data::target_offset(set.rtype()) else {
         return Box::default();
     };
-    servers
-        .data()
-        .filter_map(|(target_offset, target)| {
-            Some((target_offset, tree.get(&target.to_ascii_lowercase())?))
+    let target = |(offset, data): (usize, &[u8])| {
+        let name = data::name_at(data, name_at)?.to_ascii_lowercase();
+        let node = if is_cut && set.rtype() == RType::NS {
+            zone.position(&name)?
+        } else {
+            zone.answering(&name)?
+        };
+        let has = |rtype| zone.node(node).rrset(rtype).is_some();
+        (has(RType::A) || has(RType::AAAA)).then_some(Target {
+            // A set has at most RRSET_BYTES_MAX bytes.
+            offset: (offset + name_at) as u32,
+            node,
         })
-        .flat_map(|(target_offset, server)| {
-            [RType::A, RType::AAAA]
-                .into_iter()
-                .filter_map(|rtype| server.rrset(rtype))
-                .map(move |rrset| Glue {
-                    target_offset,
-                    rrset: rrset.clone(),
-                })
-        })
-        .collect()
-}
-
-/// A name's lowercased wire form.
-pub(crate) fn wire_name(name: &Name) -> Box<[u8]> {
-    let mut wire = Vec::with_capacity(name.len() + 1);
-    for label in name.iter() {
-        // Labels have at most 63 bytes: hickory-proto checked it.
-        wire.push(label.len() as u8);
-        wire.extend(label.iter().map(u8::to_ascii_lowercase));
-    }
-    wire.push(0);
-    wire.into()
+    };
+    set.data().filter_map(target).collect()
 }

@@ -1,24 +1,36 @@
-//! Authoritative data: an immutable tree of zones, built when a plan is published and only read
-//! afterwards.
+//! Authoritative data: immutable zones, built when their data changes and only read afterwards.
 //!
-//! The tree knows names and record sets and nothing of steering: a steered name carries a number
-//! ([`SteeredIdx`]) that its builder chose. Anything that can produce names and record data can
-//! build it (today the topology; master files and transfers use the same [`ZoneTreeBuilder`]).
+//! [`StaticZone`] is one zone's names and records, from whatever source; [`ZoneShelf`] collects
+//! those that do not come from the topology; [`ZoneSet`] is what a server answers from: all zones,
+//! each with its steered names laid over it ([`ServedZone`]). Nothing here knows what steering
+//! means: a steered name carries a number ([`SteeredIdx`]) that its builder chose.
 
 mod build;
+mod data;
+mod denial;
+mod names;
 mod rrset;
-mod tree;
+mod served;
+mod set;
+mod shelf;
+mod static_zone;
 
 use std::fmt;
 
 use thiserror::Error;
 
-pub(crate) use build::wire_name;
-pub use build::{NS_SET_BYTES_MAX, ZoneTreeBuilder};
-pub use rrset::RrSet;
-pub use tree::{
-    CNAME_CHAIN_MAX, Cut, Found, Glue, Node, NodeIdx, SteeredIdx, Zone, ZoneIdx, ZoneTree,
-};
+pub use build::{NS_SET_BYTES_MAX, PROBLEMS_MAX, StaticZoneBuilder};
+pub use denial::{Denial, NSEC3_HASH_BYTES, Nsec3Chain, Nsec3Link, Nsec3Params};
+pub use names::canonical_order;
+pub use rrset::{RrSet, Signatures, Target};
+pub use served::{Case, Found, NodeView, ServedZone, SteeredIdx};
+pub use set::{ZoneSet, ZoneSetBuilder};
+pub use shelf::{Claimed, ShelfSnapshot, Shelved, ZoneShelf, ZoneSource};
+pub use static_zone::{Cover, Node, NodeIdx, RecordRef, StaticZone};
+
+/// CNAMEs and DNAMEs followed inside our zones for one question; a longer chain ends the answer
+/// there, and the resolver asks on. It also ends loops.
+pub const CNAME_CHAIN_MAX: usize = 8;
 
 use crate::wire::RType;
 
@@ -26,13 +38,47 @@ use crate::wire::RType;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ZoneError {
-    /// Not a domain name.
-    #[error("`{text}` is not a domain name: {reason}")]
-    Name {
-        /// The text as configured.
-        text: String,
-        /// What the parser said.
-        reason: String,
+    /// A zone without a start of authority.
+    #[error("zone `{origin}` has no SOA record")]
+    NoSoa {
+        /// The origin.
+        origin: DisplayName,
+    },
+    /// A zone that names no servers: resolvers cannot keep it.
+    #[error("zone `{origin}` has no NS records at its apex")]
+    NoNs {
+        /// The origin.
+        origin: DisplayName,
+    },
+    /// An SOA belongs to the apex.
+    #[error("`{name}` has an SOA but is not the apex of its zone")]
+    SoaBelowApex {
+        /// The owner.
+        name: DisplayName,
+    },
+    /// There is one of these at a name; the first is served.
+    #[error("`{name}` has several {rtype} records; the first is served")]
+    Several {
+        /// The owner.
+        name: DisplayName,
+        /// The type.
+        rtype: DisplayType,
+    },
+    /// Data that is not of its type's shape.
+    #[error("a {rtype} record of `{name}` is malformed")]
+    Malformed {
+        /// The owner.
+        name: DisplayName,
+        /// The type.
+        rtype: DisplayType,
+    },
+    /// An RRSIG without the records it signs.
+    #[error("`{name}` has an RRSIG over {rtype} records that it does not have")]
+    SignatureOfNothing {
+        /// The owner.
+        name: DisplayName,
+        /// The covered type.
+        rtype: DisplayType,
     },
     /// No zone of ours contains the name.
     #[error("`{name}` is in none of the zones")]
@@ -85,16 +131,6 @@ pub enum ZoneError {
         bytes: usize,
         /// The limit.
         bytes_max: usize,
-    },
-    /// hickory-proto could not encode the data.
-    #[error("a {rtype} record of `{name}` cannot be encoded: {reason}")]
-    Encode {
-        /// The owner.
-        name: DisplayName,
-        /// The type.
-        rtype: DisplayType,
-        /// What the encoder said.
-        reason: String,
     },
 }
 

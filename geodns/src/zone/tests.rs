@@ -1,72 +1,132 @@
 #![allow(
     clippy::unwrap_used,
+    clippy::panic,
     reason = "a test that cannot build its input has failed"
 )]
 
+use std::cmp::Ordering;
 use std::str::FromStr;
+use std::sync::Arc;
 
-use hickory_proto::rr::rdata::{A, CNAME, NS, SOA, TXT};
-use hickory_proto::rr::{Name, RData};
+use hickory_proto::rr::RecordType;
+use proptest::prelude::*;
 
-use super::build::wire_name;
-use super::{DisplayName, Found, SteeredIdx, ZoneTree, ZoneTreeBuilder};
+use super::{
+    Case, DisplayName, StaticZone, StaticZoneBuilder, SteeredIdx, ZoneError, ZoneSet,
+    ZoneSetBuilder, ZoneShelf, ZoneSource, canonical_order,
+};
 use crate::wire::RType;
 
-fn name(text: &str) -> Name {
-    Name::from_str(text).unwrap()
+/// A name in wire form; a label may be one byte as `\ddd`.
+fn wire(name: &str) -> Vec<u8> {
+    let mut wire = Vec::new();
+    for label in name.split('.').filter(|label| !label.is_empty()) {
+        let label = match label.strip_prefix('\\') {
+            Some(digits) => vec![digits.parse().unwrap()],
+            None => label.as_bytes().to_vec(),
+        };
+        wire.push(u8::try_from(label.len()).unwrap());
+        wire.extend(label);
+    }
+    wire.push(0);
+    wire
 }
 
-fn zone(builder: &mut ZoneTreeBuilder, origin: &str) {
-    let soa = SOA::new(name("ns1.example."), name("admin.example."), 1, 2, 3, 4, 60);
-    builder.zone(&name(origin), 300, soa);
-    builder.record(&name(origin), 300, RData::NS(NS(name("ns1.example."))));
+/// A zone from its origin and `owner type data` lines; SOA and NS are there already.
+fn build(origin: &str, records: &[&str]) -> StaticZone {
+    let mut builder = StaticZoneBuilder::new(&wire(origin));
+    let mut soa = [wire("ns1.example."), wire("admin.example.")].concat();
+    soa.extend([1_u32, 2, 3, 4, 60].iter().flat_map(|n| n.to_be_bytes()));
+    builder.record(&wire(origin), RType::SOA, 300, &soa);
+    builder.record(&wire(origin), RType::NS, 300, &wire("ns1.example."));
+    for record in records {
+        let [owner, rtype, data] = record.split(' ').collect::<Vec<_>>()[..] else {
+            panic!("{record}")
+        };
+        let ttl = u32::try_from(data.len()).unwrap();
+        let data = match rtype {
+            "A" => data
+                .parse::<std::net::Ipv4Addr>()
+                .unwrap()
+                .octets()
+                .to_vec(),
+            "TXT" => [&[u8::try_from(data.len()).unwrap()], data.as_bytes()].concat(),
+            "MX" => [vec![0, 10], wire(data)].concat(),
+            _ => wire(data),
+        };
+        let rtype = RType(RecordType::from_str(rtype).unwrap().into());
+        builder.record(&wire(owner), rtype, ttl, &data);
+    }
+    builder.build().unwrap()
 }
 
-fn a(builder: &mut ZoneTreeBuilder, owner: &str) {
-    builder.record(&name(owner), 300, RData::A(A::new(192, 0, 2, 1)));
+fn set_of(zones: Vec<StaticZone>, steered: &[(&str, u32)]) -> (ZoneSet, Vec<String>) {
+    let mut builder = ZoneSetBuilder::default();
+    for zone in zones {
+        builder.zone(Arc::new(zone));
+    }
+    for (name, idx) in steered {
+        builder.steered(&wire(name), SteeredIdx(*idx));
+    }
+    let (set, problems) = builder.build();
+    let mut problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    problems.sort();
+    (set, problems)
 }
 
-fn ns(builder: &mut ZoneTreeBuilder, owner: &str, target: &str) {
-    builder.record(&name(owner), 300, RData::NS(NS(name(target))));
-}
+const EXAMPLE: &[&str] = &[
+    "WWW.example. A 192.0.2.1",
+    "deep.ent.example. A 192.0.2.1",
+    "*.wild.example. A 192.0.2.1",
+    "host.wild.example. A 192.0.2.1",
+    "below.host2.wild.example. A 192.0.2.1",
+    "cut.example. NS ns.cut.example.",
+    "cut.example. NS ns.elsewhere.",
+    "ns.cut.example. A 192.0.2.1",
+    "under.cut.example. NS ns.cut.example.",
+    "away.example. DNAME elsewhere.",
+    "hidden.away.example. A 192.0.2.1",
+    "child.example. NS ns.child.example.",
+    "www.child.example. A 192.0.2.1",
+];
 
-fn sample() -> ZoneTree {
-    let mut builder = ZoneTreeBuilder::new();
-    zone(&mut builder, "example.");
-    zone(&mut builder, "child.example.");
-    a(&mut builder, "WWW.example.");
-    a(&mut builder, "deep.ent.example.");
-    a(&mut builder, "*.wild.example.");
-    a(&mut builder, "host.wild.example.");
-    a(&mut builder, "below.host2.wild.example.");
-    a(&mut builder, "x.child.example.");
-    ns(&mut builder, "cut.example.", "ns.cut.example.");
-    ns(&mut builder, "cut.example.", "ns.elsewhere.");
-    a(&mut builder, "ns.cut.example.");
-    ns(&mut builder, "under.cut.example.", "ns.cut.example.");
-    builder.steered(&name("app.example."), SteeredIdx(7));
-    let (tree, problems) = builder.build();
+fn sample() -> ZoneSet {
+    let child = build("child.example.", &["x.child.example. A 192.0.2.1"]);
+    let steered = [
+        ("app.example.", 7),
+        ("api.new.example.", 8),
+        ("*.pop.example.", 9),
+    ];
+    let (set, problems) = set_of(vec![build("example.", EXAMPLE), child], &steered);
     assert!(problems.is_empty(), "{problems:?}");
-    tree
+    set
 }
 
-/// One word for what a name is: the node answering it, where that says something.
-fn kind(tree: &ZoneTree, text: &str) -> String {
-    let wire = wire_name(&name(text));
-    match tree.find_own(&wire) {
-        Found::Outside => "outside".into(),
-        Found::Delegated(cut) => format!("cut {}", DisplayName(cut.node.name().into())),
-        Found::Missing { zone } => format!("missing in {}", DisplayName(zone.apex().into())),
-        Found::Here { node, .. } if node.steered().is_some() => "steered".into(),
-        Found::Here { node, .. } if node.rrsets().is_empty() => "empty".into(),
-        Found::Here { node, .. } => format!("here {}", DisplayName(node.name().into())),
+/// What a name is, in a few words.
+fn kind(set: &ZoneSet, name: &str, rtype: RType) -> String {
+    let wire = wire(name).to_ascii_lowercase();
+    let Some(found) = set.find_own(&wire, rtype) else {
+        return "outside".into();
+    };
+    let text = |name: &[u8]| DisplayName(name.into()).to_string();
+    let node = match found.case {
+        Case::Cut(cut) => return format!("cut {}", text(cut.name())),
+        Case::Dname(node) => return format!("dname {}", text(node.name())),
+        Case::Missing => return format!("missing in {}", text(found.zone.apex())),
+        Case::Exact => found.encloser,
+        Case::Wildcard(node) => node,
+    };
+    match node.steered() {
+        Some(SteeredIdx(idx)) => format!("steered {idx}"),
+        None if node.rrsets().next().is_none() => "empty".into(),
+        None => format!("here {}", text(node.name())),
     }
 }
 
 #[test]
 fn finds_what_rfc_1034_says() {
-    let tree = sample();
-    let check = |name: &str, expected: &str| assert_eq!(kind(&tree, name), expected, "{name}");
+    let set = sample();
+    let check = |name, expected: &str| assert_eq!(kind(&set, name, RType::A), expected, "{name}");
     check("example.", "here example.");
     check("www.example.", "here www.example.");
     check("wWw.eXample.", "here www.example.");
@@ -89,124 +149,156 @@ fn finds_what_rfc_1034_says() {
     check("a.b.cut.example.", "cut cut.example.");
     // A cut below a cut is the child's business.
     check("under.cut.example.", "cut cut.example.");
+    check("away.example.", "here away.example.");
+    check("x.away.example.", "dname away.example.");
+    check("hidden.away.example.", "dname away.example.");
     check("child.example.", "here child.example.");
     check("x.child.example.", "here x.child.example.");
     check("y.child.example.", "missing in child.example.");
-    check("app.example.", "steered");
+    // The parent's data about a child that we have, too, is not seen.
+    check("www.child.example.", "missing in child.example.");
     check("example.org.", "outside");
     check("org.", "outside");
     check(".", "outside");
     check("notexample.", "outside");
+    // The parent answers for DS.
+    assert_eq!(
+        kind(&set, "child.example.", RType::DS),
+        "cut child.example."
+    );
+    assert_eq!(kind(&set, "example.", RType::DS), "here example.");
+}
+
+#[test]
+fn steered_names_lie_over_the_zone_that_has_them() {
+    let set = sample();
+    let check = |name, expected: &str| assert_eq!(kind(&set, name, RType::A), expected, "{name}");
+    check("app.example.", "steered 7");
+    check("x.app.example.", "missing in example.");
+    check("api.new.example.", "steered 8");
+    // It exists because something lies below it.
+    check("new.example.", "empty");
+    check("x.new.example.", "missing in example.");
+    check("x.pop.example.", "steered 9");
+    check("pop.example.", "empty");
+    check("www.example.", "here www.example.");
+    let zone = set.zone(&wire("example.")).unwrap();
+    let mut steered: Vec<_> = zone.steered().map(|(_, idx)| idx.0).collect();
+    steered.sort_unstable();
+    assert_eq!(steered, [7, 8, 9]);
 }
 
 #[test]
 fn a_root_zone_answers_everything() {
-    let mut builder = ZoneTreeBuilder::new();
-    zone(&mut builder, ".");
-    a(&mut builder, "host.test.");
-    let (tree, problems) = builder.build();
+    let (set, problems) = set_of(vec![build(".", &["host.test. A 192.0.2.1"])], &[]);
     assert!(problems.is_empty(), "{problems:?}");
-    assert_eq!(kind(&tree, "host.test."), "here host.test.");
-    assert_eq!(kind(&tree, "test."), "empty");
-    assert_eq!(kind(&tree, "a.b.c.d.e.f.g."), "missing in .");
-    assert_eq!(kind(&tree, "."), "here .");
+    let check = |name, expected: &str| assert_eq!(kind(&set, name, RType::A), expected, "{name}");
+    check("host.test.", "here host.test.");
+    check("test.", "empty");
+    check("a.b.c.d.e.f.g.", "missing in .");
+    check(".", "here .");
 }
 
 #[test]
-fn referrals_carry_the_glue_we_have() {
-    let tree = sample();
-    let cut = tree.get(&wire_name(&name("cut.example."))).unwrap();
-    assert_eq!(cut.rrset(RType::NS).unwrap().count(), 2);
-    let [glue] = cut.glue() else {
-        panic!("{:?}", cut.glue())
-    };
-    let target = &cut.rrset(RType::NS).unwrap().records()[glue.target_offset..];
-    assert!(
-        target.starts_with(b"\x02ns\x03cut\x07example\0"),
-        "{}",
-        target.escape_ascii()
+fn sets_know_whose_addresses_go_along() {
+    let zone = build(
+        "example.",
+        &[
+            "cut.example. NS ns.cut.example.",
+            "cut.example. NS ns.elsewhere.",
+            "cut.example. NS ns.other.example.",
+            "ns.cut.example. A 192.0.2.1",
+            "other.example. NS ns.other.example.",
+            "ns.other.example. A 192.0.2.2",
+            "mail.example. MX ns.cut.example.",
+            "mail.example. MX any.wild.example.",
+            "*.wild.example. A 192.0.2.3",
+        ],
     );
-    assert_eq!(glue.rrset.rtype(), RType::A);
+    let targets = |name: &str, rtype| -> Vec<String> {
+        let set = zone.get(&wire(name)).unwrap().rrset(rtype).unwrap();
+        let of = |target: &super::Target| {
+            let spelled = super::data::name_at(set.records(), target.offset as usize).unwrap();
+            let node = zone.node(target.node).name();
+            format!(
+                "{}={}",
+                DisplayName(spelled.into()),
+                DisplayName(node.into())
+            )
+        };
+        set.targets().iter().map(of).collect()
+    };
+    // A referral needs the addresses below cuts, its own and others (RFC 9471).
+    assert_eq!(
+        targets("cut.example.", RType::NS),
+        [
+            "ns.cut.example.=ns.cut.example.",
+            "ns.other.example.=ns.other.example."
+        ]
+    );
+    // Elsewhere only what the zone says with authority.
+    assert_eq!(
+        targets("mail.example.", RType::MX),
+        ["any.wild.example.=*.wild.example."]
+    );
 }
 
 #[test]
 fn negative_answers_live_for_the_smaller_ttl() {
-    let tree = sample();
-    let records = tree.zones()[0].negative_soa().records();
-    assert_eq!(records[6..10], 60_u32.to_be_bytes());
+    assert_eq!(build("example.", &[]).negative_soa().ttl_seconds(), 60);
 }
 
 #[test]
 fn a_set_takes_its_lowest_ttl_and_no_duplicates() {
-    let mut builder = ZoneTreeBuilder::new();
-    zone(&mut builder, "example.");
-    builder.record(
-        &name("t.example."),
-        300,
-        RData::TXT(TXT::new(vec!["one".into()])),
+    let zone = build(
+        "example.",
+        &[
+            "t.example. TXT four",
+            "T.example. TXT two",
+            "t.example. TXT four",
+        ],
     );
-    builder.record(
-        &name("T.example."),
-        30,
-        RData::TXT(TXT::new(vec!["two".into()])),
-    );
-    builder.record(
-        &name("t.example."),
-        600,
-        RData::TXT(TXT::new(vec!["one".into()])),
-    );
-    let (tree, _) = builder.build();
-    let set = tree
-        .get(&wire_name(&name("t.example.")))
-        .unwrap()
-        .rrset(RType::TXT)
-        .unwrap();
-    assert_eq!(set.count(), 2);
-    assert_eq!(set.records()[6..10], 30_u32.to_be_bytes());
+    let set = zone.get(&wire("t.example.")).unwrap();
+    let set = set.rrset(RType::TXT).unwrap();
+    assert_eq!((set.count(), set.ttl_seconds()), (2, 3));
     let data: Vec<_> = set.data().map(|(_, data)| data.to_vec()).collect();
-    assert_eq!(data, [b"\x03one", b"\x03two"]);
+    assert_eq!(data, [&b"\x04four"[..], b"\x03two"]);
 }
 
 #[test]
 fn contradictions_are_left_out_and_named() {
-    let mut builder = ZoneTreeBuilder::new();
-    zone(&mut builder, "example.");
-    zone(&mut builder, "EXAMPLE.");
-    a(&mut builder, "outside.test.");
-    a(&mut builder, "both.example.");
-    builder.record(
-        &name("both.example."),
-        5,
-        RData::CNAME(CNAME(name("www.example."))),
-    );
-    builder.record(
-        &name("two.example."),
-        5,
-        RData::CNAME(CNAME(name("a.example."))),
-    );
-    builder.record(
-        &name("two.example."),
-        5,
-        RData::CNAME(CNAME(name("b.example."))),
-    );
-    a(&mut builder, "app.example.");
-    builder.steered(&name("app.example."), SteeredIdx(0));
-    builder.steered(&name("app.example."), SteeredIdx(1));
-    ns(&mut builder, "cut.example.", "ns.test.");
-    builder.steered(&name("app.cut.example."), SteeredIdx(2));
-    for n in 0..700 {
-        ns(&mut builder, "many.example.", &format!("n{n}.test."));
-    }
-    let (tree, problems) = builder.build();
-    let mut problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
-    problems.sort();
+    let many: Vec<String> = (0..700)
+        .map(|n| format!("many.example. NS n{n}.test."))
+        .collect();
+    let mut records = vec![
+        "outside.test. A 192.0.2.1",
+        "both.example. A 192.0.2.1",
+        "both.example. CNAME www.example.",
+        "two.example. CNAME a.example.",
+        "two.example. CNAME b.example.",
+        "app.example. A 192.0.2.1",
+        "cut.example. NS ns.test.",
+        "away.example. DNAME elsewhere.",
+    ];
+    records.extend(many.iter().map(String::as_str));
+    let zones = vec![build("example.", &records), build("EXAMPLE.", &[])];
+    let steered = [
+        ("app.example.", 0),
+        ("app.example.", 1),
+        ("app.cut.example.", 2),
+        ("app.away.example.", 3),
+        ("app.test.", 4),
+    ];
+    let (set, problems) = set_of(zones, &steered);
     let expected = [
+        "`app.away.example.` is steered but lies below the delegation at `away.example.`",
         "`app.cut.example.` is steered but lies below the delegation at `cut.example.`",
         "`app.example.` is steered and has static A records",
         "`app.example.` is steered by two services",
+        "`app.test.` is in none of the zones",
         "`both.example.` has a CNAME and other records",
         "`outside.test.` is in none of the zones",
-        "`two.example.` has a CNAME and other records",
+        "`two.example.` has several CNAME records; the first is served",
         "zone `example.` is given twice",
     ];
     assert_eq!(problems.len(), expected.len() + 1, "{problems:#?}");
@@ -221,7 +313,88 @@ fn contradictions_are_left_out_and_named() {
             .iter()
             .any(|problem| problem.starts_with("the NS records of `many.example.` are "))
     );
-    assert_eq!(kind(&tree, "both.example."), "here both.example.");
-    assert_eq!(kind(&tree, "app.example."), "steered");
-    assert_eq!(kind(&tree, "app.cut.example."), "cut cut.example.");
+    assert_eq!(kind(&set, "both.example.", RType::A), "here both.example.");
+    assert_eq!(kind(&set, "app.example.", RType::A), "steered 0");
+    assert_eq!(kind(&set, "app.cut.example.", RType::A), "cut cut.example.");
+}
+
+#[test]
+fn a_zone_without_a_start_of_authority_is_none() {
+    let mut builder = StaticZoneBuilder::new(&wire("example."));
+    builder.record(&wire("example."), RType::A, 5, &[192, 0, 2, 1]);
+    builder.record(&wire("example."), RType::SOA, 5, b"\0\0short");
+    assert!(matches!(builder.build(), Err(ZoneError::NoSoa { .. })));
+}
+
+#[test]
+fn a_zone_gives_back_its_records() {
+    let zone = build("example.", EXAMPLE);
+    let mut again = StaticZoneBuilder::new(zone.origin());
+    for record in zone.records() {
+        again.record(record.owner, record.rtype, record.ttl_seconds, record.data);
+    }
+    let again = again.build().unwrap();
+    let all = |zone: &StaticZone| -> Vec<String> {
+        zone.records().map(|record| format!("{record:?}")).collect()
+    };
+    assert_eq!(all(&zone), all(&again));
+    assert_eq!(all(&zone).len(), EXAMPLE.len() + 2);
+    assert_eq!(zone.records().next().unwrap().rtype, RType::SOA);
+}
+
+#[test]
+fn a_shelf_has_one_source_for_each_origin() {
+    let shelf = ZoneShelf::new();
+    let changes = shelf.subscribe();
+    let zone = |records| Arc::new(build("example.", records));
+    shelf.put(ZoneSource::File, zone(&[])).unwrap();
+    let refused = shelf.put(ZoneSource::Secondary, zone(&[])).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "the zone `example.` comes from another source already: file"
+    );
+    shelf.put(ZoneSource::File, zone(EXAMPLE)).unwrap();
+    shelf.remove(ZoneSource::Secondary, &wire("example."));
+    let held = shelf.get(&wire("example.")).unwrap();
+    assert!(held.zone.get(&wire("www.example.")).is_some());
+    shelf.remove(ZoneSource::File, &wire("example."));
+    assert!(shelf.snapshot().is_empty());
+    assert!(changes.has_changed().unwrap());
+}
+
+#[test]
+fn names_are_ordered_as_in_rfc_4034() {
+    let ordered = [
+        "example.",
+        "a.example.",
+        "yljkjljk.a.example.",
+        "Z.a.example.",
+        "zABC.a.EXAMPLE.",
+        "z.example.",
+        "\\001.z.example.",
+        "*.z.example.",
+        "\\200.z.example.",
+    ];
+    for pair in ordered.windows(2) {
+        let [one, other] = [pair[0], pair[1]].map(|name| wire(name).to_ascii_lowercase());
+        assert_eq!(canonical_order(&one, &other), Ordering::Less, "{pair:?}");
+        assert_eq!(canonical_order(&other, &one), Ordering::Greater, "{pair:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_name_of_a_zone_is_found(names in proptest::collection::btree_set("[ab]{1,2}(\\.[ab*]{1,2}){0,4}", 1..60)) {
+        let records: Vec<String> = names.iter().map(|name| format!("{name}.example. A 192.0.2.1")).collect();
+        let records: Vec<&str> = records.iter().map(String::as_str).collect();
+        let zone = build("example.", &records);
+        for name in &names {
+            let name = wire(&format!("{name}.example."));
+            prop_assert!(zone.get(&name).is_some_and(|node| node.rrset(RType::A).is_some()));
+        }
+        for pair in zone.nodes().windows(2) {
+            prop_assert_eq!(canonical_order(pair[0].name(), pair[1].name()), Ordering::Less);
+        }
+        prop_assert!(zone.get(&wire("c.example.")).is_none());
+    }
 }

@@ -1,6 +1,7 @@
 //! Steered answers reach the decision log.
 
 use hickory_proto::rr::RecordType;
+use meridian_geodns::zone::ZoneShelf;
 use meridian_geodns::{DnsConfig, DnsServer};
 use meridian_live::PlanHandle;
 use meridian_telemetry::decision::decision_files;
@@ -25,7 +26,8 @@ async fn a_steered_answer_is_a_decision_and_a_static_one_is_not() {
         ..DnsConfig::default()
     };
     let settings = config.validate(std::num::NonZeroUsize::MIN).unwrap();
-    let server = DnsServer::bind(&settings, &plan, &metrics, log.clone()).unwrap();
+    let server =
+        DnsServer::bind(&settings, &plan, &ZoneShelf::new(), &metrics, log.clone()).unwrap();
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.connect(server.local_addrs()[0]).unwrap();
     socket.set_read_timeout(Some(crate::rig::DEADLINE)).unwrap();

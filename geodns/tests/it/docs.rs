@@ -1,6 +1,7 @@
 //! What docs/dns.md shows is what the code reads.
 
 use meridian_geodns::DnsConfig;
+use meridian_geodns::zone::ShelfSnapshot;
 use meridian_live::Published;
 use meridian_topology::door;
 use serde::Deserialize;
@@ -39,9 +40,8 @@ fn every_block_loads() {
         assert_eq!(at == 0, node.value.dns == DnsConfig::default());
     }
     let world = world_of(&topologies[0], clients());
-    let zones =
-        meridian_geodns::zones_for_query(std::sync::Arc::new(Published::compile(world.into(), 1)))
-            .unwrap();
+    let published = std::sync::Arc::new(Published::compile(world.into(), 1));
+    let zones = meridian_geodns::zones_for_query(published, &ShelfSnapshot::new()).unwrap();
     assert!(zones.problems().is_empty(), "{:?}", zones.problems());
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use hickory_proto::op::{Edns, Message, Query};
 use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsOption};
 use hickory_proto::rr::{Name, RecordType};
+use meridian_geodns::zone::ZoneShelf;
 use meridian_geodns::{DnsConfig, DnsError, DnsServer};
 use meridian_live::PlanHandle;
 use meridian_telemetry::{DecisionLog, Metrics};
@@ -20,6 +21,7 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 pub struct Rig {
     pub address: SocketAddr,
     pub plan: PlanHandle,
+    pub shelf: ZoneShelf,
     pub metrics: Metrics,
     server: JoinHandle<Result<(), DnsError>>,
     shutdown: DropGuard,
@@ -37,13 +39,16 @@ impl Rig {
         let settings = config.validate(NonZeroUsize::MIN).unwrap();
         let plan = PlanHandle::fixed(crate::fixture::world());
         let metrics = Metrics::new();
-        let server = DnsServer::bind(&settings, &plan, &metrics, DecisionLog::off()).unwrap();
+        let shelf = ZoneShelf::new();
+        let server =
+            DnsServer::bind(&settings, &plan, &shelf, &metrics, DecisionLog::off()).unwrap();
         let address = server.local_addrs()[0];
         let shutdown = CancellationToken::new();
         let server = tokio::spawn(server.run(shutdown.clone()));
         Self {
             address,
             plan,
+            shelf,
             metrics,
             server,
             shutdown: shutdown.drop_guard(),

@@ -66,6 +66,7 @@ async fn a_second_server_on_the_address_is_refused() {
     let second = meridian_geodns::DnsServer::bind(
         &settings,
         &rig.plan,
+        &rig.shelf,
         &metrics,
         meridian_telemetry::DecisionLog::off(),
     );

@@ -1,0 +1,137 @@
+//! A hash table from names to positions, and the order of names that DNSSEC defines.
+
+use std::cmp::Ordering;
+
+use crate::wire::parent_of;
+
+/// Marks an empty slot. A zone has fewer names than this: each costs far more than a byte.
+const EMPTY: u32 = u32::MAX;
+
+/// Labels of the longest name (RFC 1035 §2.3.4: 255 bytes, two for each label).
+const LABELS_MAX: usize = 127;
+
+/// Positions of names in a list that the table's owner keeps, found by their lowercased wire form.
+///
+/// Open addressing with linear probing, at most half full. A slot holds a position and the half of
+/// the hash that does not choose the slot, so that a stranger is almost never compared byte by byte.
+/// The hash is unkeyed: the names are the operator's, so a client cannot grow a run of slots.
+/// Immutable; nothing here allocates after [`NameTable::build`].
+#[derive(Clone, Debug, Default)]
+pub(super) struct NameTable {
+    slots: Box<[Slot]>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    tag: u32,
+    at: u32,
+}
+
+impl NameTable {
+    /// A table of distinct names; each one's position is its place in the list.
+    pub(super) fn build<'n>(names: impl ExactSizeIterator<Item = &'n [u8]>) -> Self {
+        if names.len() == 0 {
+            return Self::default();
+        }
+        let size = (names.len() * 2).next_power_of_two();
+        let empty = Slot { tag: 0, at: EMPTY };
+        let mut slots = vec![empty; size].into_boxed_slice();
+        for (at, name) in names.enumerate() {
+            let hash = hash_of(name);
+            let mut slot = hash as usize & (size - 1);
+            while slots[slot].at != EMPTY {
+                slot = (slot + 1) & (size - 1);
+            }
+            let tag = (hash >> 32) as u32;
+            slots[slot] = Slot { tag, at: at as u32 };
+        }
+        Self { slots }
+    }
+
+    /// The position of a name; `name_at` gives the name at a position.
+    pub(super) fn get<'n>(
+        &self,
+        name: &[u8],
+        name_at: impl Fn(usize) -> &'n [u8],
+    ) -> Option<usize> {
+        let mask = self.slots.len().checked_sub(1)?;
+        let hash = hash_of(name);
+        let tag = (hash >> 32) as u32;
+        let mut slot = hash as usize & mask;
+        loop {
+            let found = self.slots[slot];
+            if found.at == EMPTY {
+                return None;
+            }
+            if found.tag == tag && name_at(found.at as usize) == name {
+                return Some(found.at as usize);
+            }
+            slot = (slot + 1) & mask;
+        }
+    }
+}
+
+/// `FxHash` over eight bytes at a time: names are short.
+fn hash_of(name: &[u8]) -> u64 {
+    let mut hash = name.len() as u64;
+    let mut add = |word: u64| {
+        hash = (hash.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
+    };
+    let (words, rest) = name.as_chunks::<8>();
+    for word in words {
+        add(u64::from_le_bytes(*word));
+    }
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    add(u64::from_le_bytes(last));
+    // Multiplication mixes upwards only, and the table indexes by the low bits.
+    hash ^ (hash >> 32)
+}
+
+/// The canonical order of lowercased names (RFC 4034 §6.1): label by label from the root, each as a
+/// string of bytes. A name stands right before everything below it.
+#[must_use]
+pub fn canonical_order(one: &[u8], other: &[u8]) -> Ordering {
+    let (one, other) = (Labels::of(one), Labels::of(other));
+    for (one, other) in one.from_root().zip(other.from_root()) {
+        match one.cmp(other) {
+            Ordering::Equal => {}
+            unequal => return unequal,
+        }
+    }
+    one.count.cmp(&other.count)
+}
+
+/// Where the labels of a name start; on the stack.
+struct Labels<'n> {
+    name: &'n [u8],
+    starts: [u8; LABELS_MAX],
+    count: usize,
+}
+
+impl<'n> Labels<'n> {
+    fn of(name: &'n [u8]) -> Self {
+        let mut labels = Self {
+            name,
+            starts: [0; LABELS_MAX],
+            count: 0,
+        };
+        let mut at = name;
+        while let Some(parent) = parent_of(at)
+            && let Some(start) = labels.starts.get_mut(labels.count)
+        {
+            // A name has at most 255 bytes.
+            *start = (name.len() - at.len()) as u8;
+            labels.count += 1;
+            at = parent;
+        }
+        labels
+    }
+
+    fn from_root(&self) -> impl Iterator<Item = &'n [u8]> {
+        self.starts[..self.count].iter().rev().map(|start| {
+            let label = &self.name[usize::from(*start)..];
+            &label[1..=usize::from(label[0])]
+        })
+    }
+}
