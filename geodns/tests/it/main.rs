@@ -10,6 +10,7 @@ mod decisions;
 mod docs;
 #[path = "../fixture/mod.rs"]
 mod fixture;
+mod malformed;
 mod publish;
 mod rig;
 mod tcp;
