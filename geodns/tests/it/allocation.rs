@@ -1,0 +1,79 @@
+//! The packet path allocates nothing, whatever is asked.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+
+use hickory_proto::rr::RecordType;
+use meridian_geodns::zone::ZoneShelf;
+use meridian_geodns::{DnsConfig, DnsServer, Outcome, Transport};
+use meridian_live::PlanHandle;
+use meridian_telemetry::{DecisionLog, Metrics};
+
+use crate::rig::query;
+
+const QUESTIONS: &[(&str, RecordType, Option<&str>)] = &[
+    ("www.example.test.", RecordType::A, None),
+    ("www.example.test.", RecordType::A, Some("10.2.0.0/24")),
+    ("shop.example.test.", RecordType::A, None),
+    ("shop.example.test.", RecordType::A, Some("10.2.0.0/24")),
+    (
+        "shop.example.test.",
+        RecordType::AAAA,
+        Some("2001:db8::/48"),
+    ),
+    ("pair.example.test.", RecordType::A, Some("10.2.0.0/24")),
+    ("dual.example.test.", RecordType::AAAA, None),
+    ("alias.example.test.", RecordType::A, Some("10.1.0.0/24")),
+    ("web.example.test.", RecordType::A, None),
+    ("any.wild.example.test.", RecordType::TXT, None),
+    ("host.cut.example.test.", RecordType::A, None),
+    ("nowhere.example.test.", RecordType::A, None),
+    ("example.invalid.", RecordType::A, None),
+    ("example.test.", RecordType::ANY, None),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_allocates_nothing() {
+    let config = DnsConfig {
+        listen: vec!["127.0.0.1:0".parse().unwrap()],
+        ..DnsConfig::default()
+    };
+    let settings = config.validate(NonZeroUsize::MIN).unwrap();
+    let plan = PlanHandle::fixed(crate::fixture::world());
+    let server = DnsServer::bind(
+        &settings,
+        &plan,
+        &ZoneShelf::new(),
+        &Metrics::new(),
+        DecisionLog::off(),
+    )
+    .unwrap();
+    let responder = server.responder();
+    let source: SocketAddr = "10.3.0.9:4242".parse().unwrap();
+    let mut packets: Vec<_> = QUESTIONS
+        .iter()
+        .map(|(name, rtype, subnet)| query(7, name, *rtype, *subnet))
+        .collect();
+    packets.push(b"rubbish".to_vec());
+    packets.push(packets[0][..20].to_vec());
+    let mut out = [0; 1232];
+    let mut ask_all = || {
+        let mut batch = responder.batch();
+        let mut replies = 0;
+        for packet in &packets {
+            if let Outcome::Reply(_) = batch.answer(packet, source, Transport::Udp, &mut out) {
+                replies += 1;
+            }
+        }
+        replies
+    };
+    // The first batch of a thread sets up its place in the arc-swap.
+    let replies = ask_all();
+    assert_eq!(replies, packets.len() - 1);
+    let counted = allocation_counter::measure(|| {
+        for _ in 0..100 {
+            assert_eq!(ask_all(), replies);
+        }
+    });
+    assert_eq!(counted.count_total, 0, "{counted:?}");
+}
