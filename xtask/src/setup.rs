@@ -77,6 +77,12 @@ const PACKAGES: &[Package] = &[
     package(Need::Test, "bind9-dnsutils", "dig", "another one"),
     package(
         Need::Test,
+        "python3",
+        "python3",
+        "a program that we did not write maps a class table",
+    ),
+    package(
+        Need::Test,
         "gdnsd",
         "gdnsd",
         "peer of `bench dns`, and its tests",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use meridian_engine::explain::Client;
 use meridian_engine::{Explanation, Query, Surface, World};
-use meridian_live::read_directory;
+use meridian_live::{GeoSources, read_directory};
 use meridian_topology::ServiceId;
 
 use crate::config::Deployment;
@@ -18,10 +18,11 @@ pub fn world(folder: &Path) -> Result<World, Failure> {
     let meaning = read_directory(folder)?
         .read(deployment.intent.as_deref())
         .map_err(Failure::other)?;
-    let classes = Arc::new(meridian_geo::build(
-        &meaning.topology,
-        &deployment.node.geo.sources(),
-    )?);
+    let sources = GeoSources {
+        asns: meaning.policies.asns(),
+        ..deployment.node.geo.sources()
+    };
+    let classes = meridian_geo::build(&meaning.topology, &sources)?;
     let mut world = World::new(meaning.topology, meaning.policies, classes);
     if deployment.node.models.is_dir()
         && let Some(model) = meridian_train::Registry::open(&deployment.node.models)?.current()?

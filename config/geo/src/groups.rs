@@ -14,7 +14,8 @@ pub(crate) fn lay(builder: &mut ClassTableBuilder, topology: &Topology) {
     }
 }
 
-fn patch(group: &ClientGroup, topology: &Topology) -> ClassPatch {
+/// What a group says of its clients.
+pub(crate) fn patch(group: &ClientGroup, topology: &Topology) -> ClassPatch {
     let region = group.region.and_then(|at| topology.regions.get(at.index()));
     ClassPatch {
         // Clients inside a region of ours are where it is, unless the group says otherwise.

@@ -21,18 +21,7 @@ pub(crate) struct Database {
 
 /// Opens and reads a file, of bounded size.
 pub(crate) fn open(path: &Path) -> Result<Database, GeoError> {
-    let failed = |source| GeoError::Read {
-        path: path.to_owned(),
-        source,
-    };
-    let bytes = std::fs::metadata(path).map_err(failed)?.len();
-    if bytes > MAX_MMDB_BYTES {
-        return Err(GeoError::TooLarge {
-            path: path.to_owned(),
-            bytes,
-        });
-    }
-    let content = std::fs::read(path).map_err(failed)?;
+    let content = crate::read_bounded(path, MAX_MMDB_BYTES)?;
     let reader = Reader::from_source(content).map_err(|source| GeoError::Mmdb {
         path: path.to_owned(),
         source,
@@ -109,8 +98,8 @@ impl Record {
         code.country().map(|country| country.code)
     }
 
-    /// The place, moved to the middle of its cell.
-    fn cell(&self, degrees: f64) -> Option<Coordinates> {
+    /// The place; one off the globe is none.
+    fn place(&self) -> Option<Coordinates> {
         let nested = self.location.as_ref();
         let latitude = nested
             .and_then(|place| place.latitude.as_ref())
@@ -118,13 +107,7 @@ impl Record {
         let longitude = nested
             .and_then(|place| place.longitude.as_ref())
             .or(self.longitude.as_ref());
-        let middle = |value: f64, limit: f64| {
-            (((value / degrees).floor() + 0.5) * degrees).clamp(-limit, limit)
-        };
-        let (latitude, longitude) = (latitude?.get()?, longitude?.get()?);
-        // A place off the globe is no place; the clamp must not make one of it.
-        Coordinates::new(latitude, longitude).ok()?;
-        Coordinates::new(middle(latitude, 90.0), middle(longitude, 180.0)).ok()
+        Coordinates::new(latitude?.get()?, longitude?.get()?).ok()
     }
 
     fn asn(&self) -> Option<u32> {
@@ -137,6 +120,30 @@ impl Record {
 }
 
 impl Database {
+    /// What the file says it is.
+    pub fn describe(&self) -> String {
+        let about = self.reader.metadata();
+        let day = jiff::Timestamp::from_second(i64::try_from(about.build_epoch).unwrap_or(0));
+        let day = day.map_or_else(|_| "?".to_owned(), |at| at.strftime("%Y-%m-%d").to_string());
+        format!("{} of {day}", about.database_type)
+    }
+
+    /// Country, place (exact) and autonomous system of one address.
+    pub fn ask(&self, address: IpAddr) -> Result<Option<ClassPatch>, GeoError> {
+        let broken = |source: MaxMindDbError| GeoError::Mmdb {
+            path: self.path.clone(),
+            source,
+        };
+        let found = self.reader.lookup(address).map_err(broken)?;
+        let record = found.decode::<Record>().map_err(broken)?;
+        Ok(record.map(|record| ClassPatch {
+            country: record.country(),
+            location: record.place(),
+            asn: record.asn(),
+            ..ClassPatch::default()
+        }))
+    }
+
     /// Countries and places on a grid.
     pub fn lay_places(
         &self,
@@ -146,7 +153,7 @@ impl Database {
         self.each(|net, record| {
             let patch = ClassPatch {
                 country: record.country(),
-                location: record.cell(degrees),
+                location: record.place().and_then(|at| crate::cell(at, degrees)),
                 ..ClassPatch::default()
             };
             if patch != ClassPatch::default() {

@@ -85,8 +85,54 @@ fn a_missing_or_damaged_file_is_named() {
     assert!(matches!(&damaged, GeoError::Mmdb { path: named, .. } if *named == path));
 }
 
+/// A file of the given content in a folder that lives as long as the test.
+pub(crate) fn list(name: &str, content: &str) -> (tempfile::TempDir, std::path::PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    std::fs::write(&path, content).unwrap();
+    (folder, path)
+}
+
+/// Registry below provider below measured place below group.
+#[test]
+fn layers_lie_in_the_order_promised() {
+    let groups = "client_groups:\n  - { id: office, cidrs: [193.0.6.8/29] }\n";
+    let topology = topology(groups);
+    let (_keep, providers) = list("clouds.csv", "193.0.6.0/24, gcp, tokyo\n");
+    let (_keep_too, overrides) = list(
+        "measured.csv",
+        "193.0.6.0/28,1.5,2.5\n193.0.6.4/30,3.5,4.5,FR\n",
+    );
+    let sources = Sources {
+        providers: vec![providers],
+        overrides: vec![overrides],
+        ..Sources::default()
+    };
+    let table = build(&topology, &sources).unwrap();
+    let check = |address: &str, country: &str, latitude: f64, group: Option<&str>| {
+        let class = class(&table, address);
+        assert_eq!(class.country.unwrap().as_str(), country, "{address}");
+        assert_eq!(class.location.unwrap().latitude(), latitude, "{address}");
+        assert_eq!(
+            class.group.as_ref().map(|id| id.as_str()),
+            group,
+            "{address}"
+        );
+    };
+    let provider = class(&table, "193.0.6.200");
+    assert_eq!(provider.provider.unwrap().as_str(), "gcp");
+    assert_eq!(provider.region.unwrap().as_str(), "tokyo");
+    check("193.0.6.200", "JP", 35.7, None);
+    check("193.0.6.1", "JP", 1.5, None);
+    check("193.0.6.5", "FR", 3.5, None);
+    check("193.0.6.9", "JP", 1.5, Some("office"));
+    // Built in two steps, as a node does, it is the same table.
+    let base = build_table(&topology, &sources, GRID_DEGREES[0], 0).unwrap();
+    assert_eq!(with_groups(&base.classes, &topology).unwrap(), table);
+}
+
 fn table() -> &'static ClassTable {
-    static TABLE: std::sync::OnceLock<ClassTable> = std::sync::OnceLock::new();
+    static TABLE: std::sync::OnceLock<Arc<ClassTable>> = std::sync::OnceLock::new();
     TABLE.get_or_init(|| build(&topology(""), &Sources::default()).unwrap())
 }
 

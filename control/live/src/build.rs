@@ -144,7 +144,7 @@ impl Job {
             asns: key.asns.clone(),
             ..GeoSources::clone(&self.geo)
         };
-        let classes = Arc::new(meridian_geo::build(&meaning.topology, &geo)?);
+        let classes = meridian_geo::build(&meaning.topology, &geo)?;
         self.reusable.classes = Some((key, Arc::clone(&classes)));
         Ok(classes)
     }

@@ -357,7 +357,7 @@ fn the_first_deployment_steers_as_told() {
         .read(None)
         .unwrap_or_else(|problems| panic!("{problems}"));
     let classes = meridian_geo::build(&meaning.topology, &GeoSources::default()).unwrap();
-    let world = World::new(meaning.topology, meaning.policies, Arc::new(classes));
+    let world = World::new(meaning.topology, meaning.policies, classes);
     for (client, region) in [("85.214.132.117", "frankfurt"), ("12.34.56.78", "ashburn")] {
         let query = Query {
             service: "web".parse().unwrap(),

@@ -5,6 +5,7 @@
 //! is the client of whom nothing is known.
 
 mod builder;
+mod direct;
 mod ranges;
 mod table;
 
@@ -13,7 +14,8 @@ use meridian_topology::{Coordinates, GroupId, Place, ProviderId, RegionId};
 use serde::{Deserialize, Serialize};
 
 pub use builder::{ClassError, ClassPatch, ClassTableBuilder, MAX_CLASSES};
-pub use table::{ClassMatch, ClassTable};
+pub use ranges::{CoverError, MAX_RANGES};
+pub use table::{ClassMatch, ClassTable, Ranges};
 
 use crate::hash::{self, Fingerprint};
 

@@ -140,6 +140,7 @@ fn places_and_networks_nested_and_flat() {
         mmdb_city: Some(city),
         mmdb_asn: Some(asn),
         asns: [64_501].into(),
+        ..Sources::default()
     };
     let table = build(&Topology::default(), &sources).unwrap();
     let class = |address: &str| {
@@ -159,4 +160,12 @@ fn places_and_networks_nested_and_flat() {
     );
     assert_eq!(class("127.0.0.1"), Default::default());
     assert_eq!(table.lookup("10.1.2.3".parse().unwrap()).prefix_len, 8);
+    // Asked alone, the files say what they hold: exact places, and systems that nobody named.
+    let topology = Topology::default();
+    let witnesses = crate::witness::Witnesses::open(&topology, &sources).unwrap();
+    let said = witnesses.ask("10.1.2.3".parse().unwrap()).unwrap();
+    let sources: Vec<_> = said.iter().map(|said| said.source).collect();
+    assert_eq!(sources, ["mmdb_city", "mmdb_asn"]);
+    assert_eq!(said[0].says.location.unwrap().latitude(), 52.51);
+    assert_eq!(said[1].says.asn, Some(64_500));
 }

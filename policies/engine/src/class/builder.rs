@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use meridian_topology::{Coordinates, CountryCode, GroupId, ProviderId, RegionId};
 
-use super::ranges::{Cover, Span, flatten};
+use super::ranges::{Cover, MAX_RANGES, Span, flatten};
 use super::{ClassId, ClassTable, ClientClass};
 
 /// Most classes a table may have: the plan holds a route for each of them and service.
@@ -23,6 +23,9 @@ pub enum ClassError {
     /// More different clients than [`MAX_CLASSES`].
     #[error("more than {MAX_CLASSES} client classes: use a coarser grid or fewer client groups")]
     TooManyClasses,
+    /// More ranges than [`MAX_RANGES`].
+    #[error("more than {MAX_RANGES} address ranges")]
+    TooManyRanges,
     /// A range of a sorted layer begins before the one before it ended, or ends before it begins.
     #[error("the range {first}-{last} overlaps the range before it or is empty")]
     Unsorted {
@@ -118,6 +121,23 @@ impl ClassTableBuilder {
         }
     }
 
+    /// Goes on from a finished table: what is added wins over all that it says.
+    #[must_use]
+    pub fn over(table: &ClassTable) -> Self {
+        let (v4, v6) = table.covers();
+        let ids = table.classes().iter().enumerate().map(|(at, class)| {
+            // A table has at most MAX_CLASSES.
+            (ClassKey::of(class), ClassId(at as u32))
+        });
+        Self {
+            ids: ids.collect(),
+            classes: table.classes().to_vec(),
+            v4: v4.clone(),
+            v6: v6.clone(),
+            ..Self::new()
+        }
+    }
+
     /// The id of a class, new or known.
     pub fn intern(&mut self, class: ClientClass) -> Result<ClassId, ClassError> {
         let key = ClassKey::of(&class);
@@ -199,6 +219,9 @@ impl ClassTableBuilder {
     /// The finished table.
     pub fn build(mut self) -> Result<ClassTable, ClassError> {
         self.next_layer()?;
+        if self.v4.starts().len().max(self.v6.starts().len()) > MAX_RANGES {
+            return Err(ClassError::TooManyRanges);
+        }
         Ok(ClassTable::new(self.classes, self.v4, self.v6))
     }
 

@@ -1,12 +1,15 @@
 //! A cover of the whole address space by ranges, each with one value.
 //!
-//! Structure: the sorted starts of the ranges and one value for each; the first range starts at 0
-//! and every range ends where the next begins, so there is no gap to handle. Covers are built by
+//! Structure: the sorted starts of the ranges and the class of each as a `u16` (there are at most
+//! [`MAX_CLASSES`](super::MAX_CLASSES)); the first range starts at 0 and every range ends where the
+//! next begins, so there is no gap to handle. Covers are built by
 //! merging, never edited: laying a list of nets over a cover costs one pass over both.
+
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::ClassId;
+use super::{ClassId, ClassMatch};
 
 /// An address as an unsigned integer: `u32` for IPv4, `u128` for IPv6.
 pub(super) trait Address: Copy + Ord + std::fmt::Debug {
@@ -54,14 +57,19 @@ pub(super) struct Span<A, V> {
 
 /// Why serialized ranges are no cover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("address ranges must begin at zero, rise, and name existing classes")]
-pub(super) struct CoverError;
+#[error(
+    "address ranges must begin at zero, rise, name existing classes and be at most {MAX_RANGES}"
+)]
+pub struct CoverError;
+
+/// Most ranges of one family: every /28 of IPv4, and more than any routing table has.
+pub const MAX_RANGES: usize = 1 << 28;
 
 /// The whole address space in ranges; see the module's comment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Cover<A> {
     starts: Vec<A>,
-    classes: Vec<ClassId>,
+    classes: Vec<u16>,
 }
 
 impl<A: Address> Cover<A> {
@@ -69,8 +77,13 @@ impl<A: Address> Cover<A> {
     pub fn unknown() -> Self {
         Self {
             starts: vec![A::ZERO],
-            classes: vec![ClassId::UNKNOWN],
+            classes: vec![0],
         }
+    }
+
+    /// Ranges from elsewhere; [`Cover::check`] says whether they are a cover.
+    pub fn unchecked(starts: Vec<A>, classes: Vec<u16>) -> Self {
+        Self { starts, classes }
     }
 
     /// Refuses what did not come from here.
@@ -78,7 +91,11 @@ impl<A: Address> Cover<A> {
         let sound = self.starts.first() == Some(&A::ZERO)
             && self.starts.len() == self.classes.len()
             && self.starts.windows(2).all(|pair| pair[0] < pair[1])
-            && self.classes.iter().all(|class| class.index() < classes);
+            && self.starts.len() <= MAX_RANGES
+            && self
+                .classes
+                .iter()
+                .all(|class| usize::from(*class) < classes);
         if sound { Ok(()) } else { Err(CoverError) }
     }
 
@@ -88,8 +105,41 @@ impl<A: Address> Cover<A> {
     }
 
     /// The class of each range.
-    pub fn classes(&self) -> &[ClassId] {
+    pub fn classes(&self) -> &[u16] {
         &self.classes
+    }
+
+    /// The class of `address` and the prefix around it that has no other, where the range of the
+    /// address is one of `candidates` or the one before them.
+    #[inline]
+    pub fn find(&self, candidates: Range<usize>, address: A) -> ClassMatch {
+        let low = candidates.start;
+        let after = low + self.starts[candidates].partition_point(|start| *start <= address);
+        // The first range starts at 0, so at least one start is not above the address.
+        let range = after.saturating_sub(1);
+        ClassMatch {
+            class: ClassId(u32::from(self.classes[range])),
+            prefix_len: self.prefix_len(range, address),
+        }
+    }
+
+    /// Length of the shortest prefix around an address of a range that stays inside it.
+    #[inline]
+    pub fn prefix_len(&self, range: usize, address: A) -> u8 {
+        let beyond = |edge: Option<A>| edge.map_or(0, |edge| address.shared_bits(edge) + 1);
+        let before = self.starts[range].previous();
+        beyond(before).max(beyond(self.starts.get(range + 1).copied()))
+    }
+
+    /// Bytes that the cover holds.
+    pub fn memory_bytes(&self) -> usize {
+        self.starts.capacity() * size_of::<A>() + self.classes.capacity() * size_of::<u16>()
+    }
+
+    /// Gives back what growing took too much.
+    pub fn shrink(&mut self) {
+        self.starts.shrink_to_fit();
+        self.classes.shrink_to_fit();
     }
 
     /// Adds a boundary; equal neighbours melt into one range.
@@ -98,6 +148,8 @@ impl<A: Address> Cover<A> {
             self.starts.pop();
             self.classes.pop();
         }
+        // Builders make no more than MAX_CLASSES, which a u16 counts.
+        let class = class.0 as u16;
         if self.classes.last() != Some(&class) {
             self.starts.push(start);
             self.classes.push(class);
@@ -117,6 +169,7 @@ impl<A: Address> Cover<A> {
         };
         let mut spans = spans.iter().peekable();
         for (range, (&start, &below)) in self.starts.iter().zip(&self.classes).enumerate() {
+            let below = ClassId(u32::from(below));
             let end = self.starts.get(range + 1).and_then(|next| next.previous());
             let mut at = Some(start);
             while let Some(position) = at {

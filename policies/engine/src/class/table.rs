@@ -1,15 +1,17 @@
 //! The lookup side of client classes: address in, class and honest scope out.
 //!
-//! Structure: for each family a cover of the address space ([`super::ranges`]) and an index with one
-//! entry for every value of an address's top sixteen bits, so that a lookup is one load from the
-//! index and a binary search among the few ranges that begin under it. Tables are immutable.
+//! Structure: for each family a cover of the address space ([`super::ranges`]) and an index over it:
+//! [`super::direct`] for IPv4, the top sixteen bits for IPv6. Ranges are plain arrays of numbers, so
+//! that a file can hold them as they are ([`ClassTable::from_ranges`], [`ClassTable::v4`]); indices are
+//! made when a table is, in a few milliseconds. Tables are immutable.
 
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::direct::Direct;
 use super::ranges::{Address, Cover, CoverError};
-use super::{ClassId, ClientClass};
+use super::{ClassId, ClientClass, MAX_CLASSES};
 use crate::hash::Fingerprint;
 
 /// One entry for every value of the top sixteen bits, and one past the end.
@@ -26,24 +28,62 @@ pub struct ClassMatch {
 }
 
 /// Every class of client, and the class of every address.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "Parts", into = "Parts")]
 pub struct ClassTable {
     classes: Vec<ClientClass>,
-    v4: Family<u32>,
-    v6: Family<u128>,
+    v4: Cover<u32>,
+    direct: Direct,
+    v6: Sparse,
     fingerprint: u64,
 }
 
+/// Tables are equal when they say the same of every address; indices follow from that.
+impl PartialEq for ClassTable {
+    fn eq(&self, other: &Self) -> bool {
+        self.classes == other.classes && self.v4 == other.v4 && self.v6.cover == other.v6.cover
+    }
+}
+
+/// The ranges of one family as parallel arrays: where each begins (the first at 0, each to the next),
+/// and the position of its class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ranges<'t, A> {
+    /// First addresses, rising.
+    pub starts: &'t [A],
+    /// Positions in [`ClassTable::classes`].
+    pub classes: &'t [u16],
+}
+
 impl ClassTable {
-    pub(super) fn new(classes: Vec<ClientClass>, v4: Cover<u32>, v6: Cover<u128>) -> Self {
-        let fingerprint = fingerprint(&classes);
+    pub(super) fn new(classes: Vec<ClientClass>, mut v4: Cover<u32>, mut v6: Cover<u128>) -> Self {
+        v4.shrink();
+        v6.shrink();
         Self {
+            fingerprint: fingerprint(&classes),
+            direct: Direct::new(&v4),
+            v6: Sparse::new(v6),
+            v4,
             classes,
-            v4: Family::new(v4),
-            v6: Family::new(v6),
-            fingerprint,
         }
+    }
+
+    /// A table from its classes (the first is the unknown client) and the starts and classes of its
+    /// ranges, as [`ClassTable::v4`] and [`ClassTable::v6`] give them out.
+    ///
+    /// # Errors
+    /// [`CoverError`] when the ranges are no cover of the address space, or classes are too many.
+    pub fn from_ranges(
+        classes: Vec<ClientClass>,
+        v4: (Vec<u32>, Vec<u16>),
+        v6: (Vec<u128>, Vec<u16>),
+    ) -> Result<Self, CoverError> {
+        Parts {
+            classes,
+            v4: Cover::unchecked(v4.0, v4.1),
+            v6: Cover::unchecked(v6.0, v6.1),
+        }
+        .try_into()
     }
 
     /// A table in which every client is unknown.
@@ -83,7 +123,7 @@ impl ClassTable {
     #[must_use]
     pub fn lookup(&self, address: IpAddr) -> ClassMatch {
         match address.to_canonical() {
-            IpAddr::V4(v4) => self.v4.lookup(v4.to_bits()),
+            IpAddr::V4(v4) => self.direct.lookup(&self.v4, v4.to_bits()),
             IpAddr::V6(v6) => self.v6.lookup(v6.to_bits()),
         }
     }
@@ -91,7 +131,45 @@ impl ClassTable {
     /// How many ranges the two families have: what the table's memory is proportional to.
     #[must_use]
     pub fn range_counts(&self) -> (usize, usize) {
-        (self.v4.cover.starts().len(), self.v6.cover.starts().len())
+        (self.v4.starts().len(), self.v6.cover.starts().len())
+    }
+
+    /// The ranges of IPv4.
+    #[must_use]
+    pub fn v4(&self) -> Ranges<'_, u32> {
+        Ranges {
+            starts: self.v4.starts(),
+            classes: self.v4.classes(),
+        }
+    }
+
+    /// The ranges of IPv6.
+    #[must_use]
+    pub fn v6(&self) -> Ranges<'_, u128> {
+        Ranges {
+            starts: self.v6.cover.starts(),
+            classes: self.v6.cover.classes(),
+        }
+    }
+
+    /// Memory that the table holds, in bytes; names of classes aside.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let index = self
+            .v6
+            .index
+            .as_ref()
+            .map_or(0, |index| size_of_val(&**index));
+        size_of::<Self>()
+            + self.classes.capacity() * size_of::<ClientClass>()
+            + self.v4.memory_bytes()
+            + self.direct.memory_bytes()
+            + self.v6.cover.memory_bytes()
+            + index
+    }
+
+    pub(super) fn covers(&self) -> (&Cover<u32>, &Cover<u128>) {
+        (&self.v4, &self.v6.cover)
     }
 }
 
@@ -108,7 +186,7 @@ impl From<ClassTable> for Parts {
     fn from(table: ClassTable) -> Self {
         Self {
             classes: table.classes,
-            v4: table.v4.cover,
+            v4: table.v4,
             v6: table.v6.cover,
         }
     }
@@ -120,6 +198,9 @@ impl TryFrom<Parts> for ClassTable {
     fn try_from(mut parts: Parts) -> Result<Self, CoverError> {
         if parts.classes.is_empty() {
             parts.classes.push(ClientClass::default());
+        }
+        if parts.classes.len() > MAX_CLASSES {
+            return Err(CoverError);
         }
         parts.v4.check(parts.classes.len())?;
         parts.v6.check(parts.classes.len())?;
@@ -135,17 +216,22 @@ fn fingerprint(classes: &[ClientClass]) -> u64 {
     fingerprint.finish()
 }
 
-#[derive(Clone, Debug, PartialEq)]
-struct Family<A> {
-    cover: Cover<A>,
+/// IPv6: an index with one entry for every value of an address's top sixteen bits, so that a lookup is
+/// one load from it and a binary search among the ranges that begin under them.
+#[derive(Clone, Debug)]
+struct Sparse {
+    cover: Cover<u128>,
     /// For each value of the top sixteen bits, the first range that starts at or after its first
-    /// address.
-    index: Box<[u32]>,
+    /// address; `None` for the one range of a table that knows no IPv6.
+    index: Option<Box<[u32]>>,
 }
 
-impl<A: Address> Family<A> {
-    fn new(cover: Cover<A>) -> Self {
+impl Sparse {
+    fn new(cover: Cover<u128>) -> Self {
         let starts = cover.starts();
+        if starts.len() == 1 {
+            return Self { cover, index: None };
+        }
         let mut index = vec![0_u32; INDEX_LEN];
         // Counts first, then running sums: starts below a value of the top sixteen bits.
         for start in starts {
@@ -156,24 +242,17 @@ impl<A: Address> Family<A> {
         }
         Self {
             cover,
-            index: index.into(),
+            index: Some(index.into()),
         }
     }
 
     #[inline]
-    fn lookup(&self, address: A) -> ClassMatch {
-        let starts = self.cover.starts();
+    fn lookup(&self, address: u128) -> ClassMatch {
+        let Some(index) = &self.index else {
+            return self.cover.find(0..1, address);
+        };
         let top = address.top16();
-        let low = self.index[top] as usize;
-        let high = self.index[top + 1] as usize;
-        let after = low + starts[low..high].partition_point(|start| *start <= address);
-        // The first range starts at 0, so at least one start is not above the address.
-        let range = after.saturating_sub(1);
-        let beyond = |edge: Option<A>| edge.map_or(0, |edge| address.shared_bits(edge) + 1);
-        let prefix_len = beyond(starts[range].previous()).max(beyond(starts.get(after).copied()));
-        ClassMatch {
-            class: self.cover.classes()[range],
-            prefix_len,
-        }
+        let candidates = index[top] as usize..index[top + 1] as usize;
+        self.cover.find(candidates, address)
     }
 }

@@ -1,6 +1,6 @@
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use proptest::prelude::*;
 
 use super::ranges::flatten;
@@ -105,6 +105,46 @@ fn another_country_forgets_the_location_below() {
 }
 
 #[test]
+fn a_table_goes_on_from_another() {
+    let below = table(&[("10.0.0.0/8", 1), ("2001:db8::/32", 2)]);
+    let mut builder = ClassTableBuilder::over(&below);
+    builder.insert(net("10.1.0.0/16"), asn(3)).unwrap();
+    let above = builder.build().unwrap();
+    let asn_of = |table: &ClassTable, address: &str| {
+        table
+            .class(table.lookup(address.parse().unwrap()).class)
+            .asn
+    };
+    for (address, number) in [("10.1.0.9", 3), ("10.2.0.9", 1), ("2001:db8::9", 2)] {
+        assert_eq!(asn_of(&above, address), Some(number), "{address}");
+    }
+    // What was known keeps its number.
+    assert_eq!(above.classes()[..3], below.classes()[..]);
+    assert_eq!(ClassTableBuilder::over(&above).build().unwrap(), above);
+}
+
+#[test]
+fn ranges_make_the_table_again_and_bad_ones_none() {
+    let table = table(&[("10.0.0.0/8", 1), ("2001:db8::/32", 2)]);
+    let again = |v4: (&[u32], &[u16])| {
+        let v6 = (table.v6().starts.to_vec(), table.v6().classes.to_vec());
+        ClassTable::from_ranges(table.classes().to_vec(), (v4.0.to_vec(), v4.1.to_vec()), v6)
+    };
+    let v4 = table.v4();
+    assert_eq!(again((v4.starts, v4.classes)).unwrap(), table);
+    for bad in [
+        (&[][..], &[][..]),
+        (&[1][..], &[0][..]),
+        (&[0, 0][..], &[0, 1][..]),
+        (&[0, 9, 5][..], &[0, 1, 0][..]),
+        (&[0][..], &[3][..]),
+        (&[0, 5][..], &[0][..]),
+    ] {
+        assert!(again(bad).is_err(), "{bad:?}");
+    }
+}
+
+#[test]
 fn unsorted_ranges_are_refused() {
     let range = |a: &str, b: &str| (a.parse().unwrap(), b.parse().unwrap(), ClassId::UNKNOWN);
     let mut builder = ClassTableBuilder::new();
@@ -170,6 +210,52 @@ proptest! {
             let differs = (0..=u8::MAX).map(|byte| IpAddr::from([10, 0, 0, byte]))
                 .any(|other| wider.contains(&other) && scan(other) != scan(address));
             prop_assert!(differs);
+        }
+    }
+
+    /// Nets of all lengths anywhere, asked at and around their edges: whole /16s, /24s, and less.
+    #[test]
+    fn lookup_agrees_with_a_scan_everywhere(
+        nets in prop::collection::vec((any::<u32>(), 1_u8..=32), 1..40),
+        probes in prop::collection::vec(any::<u32>(), 16),
+    ) {
+        let nets: Vec<Ipv4Net> = nets
+            .iter()
+            .map(|(bits, len)| Ipv4Net::new(Ipv4Addr::from_bits(*bits), *len).unwrap().trunc())
+            .collect();
+        let mut builder = ClassTableBuilder::new();
+        for (number, net) in nets.iter().enumerate() {
+            builder.insert(IpNet::V4(*net), asn(number as u32)).unwrap();
+        }
+        let table = builder.build().unwrap();
+        let scan = |address: u32| {
+            let address = Ipv4Addr::from_bits(address);
+            let best = nets.iter().enumerate().filter(|(_, net)| net.contains(&address));
+            best.max_by_key(|(at, net)| (net.prefix_len(), *at)).map(|(at, _)| at as u32)
+        };
+        let edges = nets.iter().flat_map(|net| {
+            let (first, last) = (net.network().to_bits(), net.broadcast().to_bits());
+            [first.wrapping_sub(1), first, last, last.wrapping_add(1)]
+        });
+        for probe in probes.into_iter().chain(edges) {
+            let found = table.lookup(IpAddr::V4(Ipv4Addr::from_bits(probe)));
+            prop_assert_eq!(table.class(found.class).asn, scan(probe));
+            // Both ends of the scope agree, and one bit less would reach another class.
+            let hosts = |len: u8| u32::MAX.checked_shr(u32::from(len)).unwrap_or(0);
+            let scope = hosts(found.prefix_len);
+            prop_assert_eq!(scan(probe & !scope), scan(probe));
+            prop_assert_eq!(scan(probe | scope), scan(probe));
+            if found.prefix_len > 0 {
+                let wider = hosts(found.prefix_len - 1);
+                let (low, high) = (probe & !wider, probe | wider);
+                let differs = nets
+                    .iter()
+                    .flat_map(|net| [net.network().to_bits(), net.broadcast().to_bits()])
+                    .flat_map(|edge| [edge.wrapping_sub(1), edge, edge.wrapping_add(1)])
+                    .chain([low, high])
+                    .any(|other| (low..=high).contains(&other) && scan(other) != scan(probe));
+                prop_assert!(differs, "{probe:#x}/{}", found.prefix_len);
+            }
         }
     }
 
