@@ -8,8 +8,9 @@ use std::sync::{Arc, LazyLock};
 use hickory_proto::op::{Message, MessageType};
 use libfuzzer_sys::fuzz_target;
 use meridian_engine::{ClassTable, Policy, PolicySet, World};
-use meridian_geodns::zone::ShelfSnapshot;
+use meridian_geodns::guard::{CookieJar, Guard};
 use meridian_geodns::responder::{AnswerRules, Asked, EcsTrust, Outcome, Transport, answer};
+use meridian_geodns::zone::ShelfSnapshot;
 use meridian_geodns::{DnsMetrics, Zones};
 use meridian_live::PlanHandle;
 use meridian_telemetry::Metrics;
@@ -49,6 +50,7 @@ fuzz_target!(|input: &[u8]| {
         udp_bytes_max: UDP_BYTES_MAX,
         ecs: EcsTrust::Everybody,
         failover_ttl_seconds: 30,
+        guard: Guard::of(Some(CookieJar::fixed([7; 16])), None),
     };
     let source = SocketAddr::from(([192, 0, 2, 1], 5300));
     for transport in Transport::ALL {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use meridian_engine::{ClassTable, ClassTableBuilder, ClientClass};
+use meridian_geodns::guard::Guard;
 use meridian_geodns::responder::answer;
 use meridian_geodns::zone::ShelfSnapshot;
 use meridian_geodns::{AnswerRules, Asked, EcsTrust, Outcome, Transport, zones_for_query};
@@ -33,6 +34,7 @@ fn main() {
         udp_bytes_max: 1232,
         ecs: EcsTrust::Everybody,
         failover_ttl_seconds: 5,
+        guard: Guard::default(),
     };
     for (label, name, with_subnet) in [
         ("static A", "www.example.test", false),

@@ -11,7 +11,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
+use crate::guard::{CookieSettings, CookiesConfig, Guard, RateLimitConfig, RateSettings};
 use crate::responder::{AnswerRules, EcsTrust};
+
+mod encrypted;
+
+pub use encrypted::{HttpsConfig, PATH_BYTES_MAX, QuicConfig, STREAMS_RANGE, TlsConfig};
 
 /// Where DNS listens when nothing is said.
 pub const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5353);
@@ -48,8 +53,18 @@ pub struct DnsConfig {
     #[serde(deserialize_with = "ttl_from_text", serialize_with = "as_text")]
     #[schemars(with = "String")]
     pub failover_ttl: Ttl,
-    /// Bounds on TCP.
+    /// Bounds on TCP, and on everything else that has connections.
     pub tcp: TcpConfig,
+    /// DNS cookies. Default on, with a random secret.
+    pub cookies: CookiesConfig,
+    /// Response rate limiting. Default off, as in BIND and Knot; `rate_limit: {}` switches it on.
+    pub rate_limit: Option<RateLimitConfig>,
+    /// DNS over TLS. Default off.
+    pub tls: Option<TlsConfig>,
+    /// DNS over HTTPS. Default off.
+    pub https: Option<HttpsConfig>,
+    /// DNS over QUIC. Default off.
+    pub quic: Option<QuicConfig>,
 }
 
 /// See [`DnsConfig::client_subnet`].
@@ -69,12 +84,16 @@ pub enum ClientSubnetConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TcpConfig {
-    /// Open connections over all addresses, 1 to 65536; more are closed at once. Default 1024.
+    /// Open connections over all addresses and transports, 1 to 65536; more are closed at once.
+    /// Default 1024.
     pub connections: usize,
+    /// Open connections of one client (an IPv4 address, an IPv6 /56), 1 to 65536. Default 128.
+    pub connections_per_client: usize,
     /// Queries answered on one connection before it is closed. Default 10000.
     pub queries_per_connection: NonZeroUsize,
     /// How long a connection may be silent, and how long a client may take to send a query or to
-    /// take a response. Default `"10s"`.
+    /// take a response. It shrinks, down to a tenth, while more than half of the connections are
+    /// open. Default `"10s"`.
     #[serde(deserialize_with = "millis_from_text", serialize_with = "as_text")]
     #[schemars(with = "String")]
     pub idle_timeout: Millis,
@@ -89,6 +108,11 @@ impl Default for DnsConfig {
             client_subnet: ClientSubnetConfig::default(),
             failover_ttl: Ttl(5),
             tcp: TcpConfig::default(),
+            cookies: CookiesConfig::default(),
+            rate_limit: None,
+            tls: None,
+            https: None,
+            quic: None,
         }
     }
 }
@@ -97,6 +121,7 @@ impl Default for TcpConfig {
     fn default() -> Self {
         Self {
             connections: 1024,
+            connections_per_client: 128,
             queries_per_connection: NonZeroUsize::MIN.saturating_add(9_999),
             idle_timeout: Millis(10_000),
         }
@@ -121,6 +146,14 @@ pub enum ConfigError {
         /// Its upper bound.
         max: u64,
     },
+    /// A path that no request can have.
+    #[error(
+        "dns: `https.path` is {path:?}, it must begin with `/` and be a path alone, as `/dns-query`"
+    )]
+    Path {
+        /// What was given.
+        path: String,
+    },
 }
 
 /// A checked configuration.
@@ -130,12 +163,18 @@ pub struct DnsSettings {
     pub(crate) workers: usize,
     pub(crate) rules: AnswerRules,
     pub(crate) tcp: TcpSettings,
+    pub(crate) cookies: Option<CookieSettings>,
+    pub(crate) rate: Option<RateSettings>,
+    pub(crate) tls: Option<TlsConfig>,
+    pub(crate) https: Option<HttpsConfig>,
+    pub(crate) quic: Option<QuicConfig>,
 }
 
-/// Checked bounds on TCP.
+/// Checked bounds on connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TcpSettings {
     pub(crate) connections_max: usize,
+    pub(crate) per_client_max: usize,
     pub(crate) queries_max: usize,
     pub(crate) idle_timeout: Duration,
 }
@@ -181,15 +220,20 @@ impl DnsConfig {
             self.tcp.connections,
             TCP_CONNECTIONS_RANGE,
         )?;
-        let idle_timeout = self.tcp.idle_timeout.as_duration();
-        if !TCP_IDLE_RANGE.contains(&idle_timeout) {
-            return Err(ConfigError::OutOfRange {
-                field: "tcp.idle_timeout (ms)",
-                value: self.tcp.idle_timeout.0,
-                min: TCP_IDLE_RANGE.start().as_millis() as u64,
-                max: TCP_IDLE_RANGE.end().as_millis() as u64,
-            });
-        }
+        in_range(
+            "tcp.connections_per_client",
+            self.tcp.connections_per_client,
+            TCP_CONNECTIONS_RANGE,
+        )?;
+        time_in_range(
+            "tcp.idle_timeout (ms)",
+            self.tcp.idle_timeout,
+            TCP_IDLE_RANGE,
+        )?;
+        self.tls.as_ref().map_or(Ok(()), TlsConfig::check)?;
+        self.https.as_ref().map_or(Ok(()), HttpsConfig::check)?;
+        self.quic.as_ref().map_or(Ok(()), QuicConfig::check)?;
+        let rate = self.rate_limit.as_ref();
         Ok(DnsSettings {
             listen: self.listen.clone(),
             workers,
@@ -197,17 +241,40 @@ impl DnsConfig {
                 udp_bytes_max: self.udp_bytes_max,
                 ecs,
                 failover_ttl_seconds: self.failover_ttl.0,
+                guard: Guard::default(),
             },
             tcp: TcpSettings {
                 connections_max: self.tcp.connections,
+                per_client_max: self.tcp.connections_per_client,
                 queries_max: self.tcp.queries_per_connection.get(),
-                idle_timeout,
+                idle_timeout: self.tcp.idle_timeout.as_duration(),
             },
+            cookies: self.cookies.validate()?,
+            rate: rate.map(RateLimitConfig::validate).transpose()?,
+            tls: self.tls.clone(),
+            https: self.https.clone(),
+            quic: self.quic.clone(),
         })
     }
 }
 
-fn in_range(
+pub(crate) fn time_in_range(
+    field: &'static str,
+    value: Millis,
+    range: RangeInclusive<Duration>,
+) -> Result<(), ConfigError> {
+    if range.contains(&value.as_duration()) {
+        return Ok(());
+    }
+    Err(ConfigError::OutOfRange {
+        field,
+        value: value.0,
+        min: range.start().as_millis() as u64,
+        max: range.end().as_millis() as u64,
+    })
+}
+
+pub(crate) fn in_range(
     field: &'static str,
     value: usize,
     range: RangeInclusive<usize>,
@@ -225,7 +292,9 @@ fn in_range(
 }
 
 /// YAML writes times as text with a unit (`"10s"`).
-fn millis_from_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Millis, D::Error> {
+pub(crate) fn millis_from_text<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Millis, D::Error> {
     String::deserialize(deserializer)?
         .parse()
         .map_err(serde::de::Error::custom)
@@ -237,7 +306,7 @@ fn ttl_from_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Ttl, D::E
         .map_err(serde::de::Error::custom)
 }
 
-fn as_text<T: std::fmt::Display, S: Serializer>(
+pub(crate) fn as_text<T: std::fmt::Display, S: Serializer>(
     value: &T,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {

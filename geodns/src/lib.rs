@@ -6,11 +6,11 @@
 //! the packet reader and the packet writer are ours because a geo server is measured by them (the
 //! figures are in `anchors.md`); names, record data and their encoding are hickory-proto's.
 //!
-//! What this room does not do yet, on purpose: DNSSEC, transfers, TSIG, DoT/DoH/DoQ, cookies and
-//! response rate limiting.
+//! What this room does not do yet, on purpose: DNSSEC, transfers, TSIG.
 
 pub mod config;
 mod explain;
+pub mod guard;
 mod metrics;
 pub mod responder;
 mod server;

@@ -9,6 +9,7 @@ use meridian_telemetry::metrics::{IntCounter, IntCounterVec, IntGauge};
 use meridian_telemetry::{MetricError, Metrics, Unit};
 use meridian_topology::{ServiceId, Topology};
 
+use crate::guard::{CookieSeen, NoSeat, Ruling};
 use crate::responder::Transport;
 use crate::wire::Rcode;
 
@@ -23,10 +24,14 @@ pub struct DnsMetrics {
     dynamic_failures: IntCounterVec,
     /// Responses the system would not send.
     pub(crate) send_errors: IntCounter,
-    /// Open TCP connections.
-    pub(crate) tcp_connections: IntGauge,
-    /// TCP connections closed at once because the limit was reached.
-    pub(crate) tcp_refused: IntCounter,
+    connections: [IntGauge; Transport::ALL.len()],
+    refused_full: [IntCounter; Transport::ALL.len()],
+    refused_client: [IntCounter; Transport::ALL.len()],
+    /// TLS and QUIC handshakes that failed or took too long.
+    handshake_failures: [IntCounter; Transport::ALL.len()],
+    cookies: [IntCounter; CookieSeen::COUNTED.len()],
+    rate_dropped: IntCounter,
+    rate_slipped: IntCounter,
     zone_problems: IntGauge,
 }
 
@@ -38,6 +43,9 @@ pub(crate) struct Tally {
     responses: [u32; Rcode::ALL.len()],
     dropped: u32,
     truncated: u32,
+    cookies: [u32; CookieSeen::COUNTED.len()],
+    rate_dropped: u32,
+    rate_slipped: u32,
 }
 
 impl Tally {
@@ -52,6 +60,20 @@ impl Tally {
 
     pub(crate) fn dropped(&mut self) {
         self.dropped += 1;
+    }
+
+    pub(crate) fn cookie(&mut self, cookie: CookieSeen) {
+        if let Some(counter) = (cookie as usize).checked_sub(1) {
+            self.cookies[counter] += 1;
+        }
+    }
+
+    pub(crate) fn rate_limited(&mut self, ruling: Ruling) {
+        match ruling {
+            Ruling::Pass => {}
+            Ruling::Slip => self.rate_slipped += 1,
+            Ruling::Drop => self.rate_dropped += 1,
+        }
     }
 }
 
@@ -92,6 +114,39 @@ impl DnsMetrics {
             "Responses by response code",
             &["rcode"],
         )?;
+        let connections = room.int_gauge_vec(
+            "connections",
+            Unit::Count,
+            "Open connections",
+            &["transport"],
+        )?;
+        let refused = room.counter_vec(
+            "connections_refused",
+            Unit::Count,
+            "Connections closed at once: all seats taken (full), or this client's (client)",
+            &["transport", "reason"],
+        )?;
+        let refused_for = |reason| {
+            Transport::ALL.map(|transport| refused.with_label_values(&[transport.as_str(), reason]))
+        };
+        let handshakes = room.counter_vec(
+            "handshake_failures",
+            Unit::Count,
+            "TLS and QUIC handshakes that failed or took too long",
+            &["transport"],
+        )?;
+        let cookies = room.counter_vec(
+            "cookies",
+            Unit::Count,
+            "Responses to queries with a cookie, by what it said",
+            &["verdict"],
+        )?;
+        let rate_limited = room.counter_vec(
+            "rate_limited",
+            Unit::Count,
+            "Responses withheld by rate limiting, and those sent truncated instead",
+            &["action"],
+        )?;
         Ok(Self {
             queries: Transport::ALL
                 .map(|transport| queries.with_label_values(&[transport.as_str()])),
@@ -115,16 +170,15 @@ impl DnsMetrics {
                 Unit::Count,
                 "Responses the system would not send",
             )?,
-            tcp_connections: room.int_gauge(
-                "tcp_connections",
-                Unit::Count,
-                "Open TCP connections",
-            )?,
-            tcp_refused: room.counter(
-                "tcp_connections_refused",
-                Unit::Count,
-                "TCP connections closed at once because the limit was reached",
-            )?,
+            connections: Transport::ALL
+                .map(|transport| connections.with_label_values(&[transport.as_str()])),
+            refused_full: refused_for("full"),
+            refused_client: refused_for("client"),
+            handshake_failures: Transport::ALL
+                .map(|transport| handshakes.with_label_values(&[transport.as_str()])),
+            cookies: CookieSeen::COUNTED.map(|(_, verdict)| cookies.with_label_values(&[verdict])),
+            rate_dropped: rate_limited.with_label_values(&["dropped"]),
+            rate_slipped: rate_limited.with_label_values(&["slipped"]),
             zone_problems: room.int_gauge(
                 "zone_problems",
                 Unit::Count,
@@ -162,6 +216,11 @@ impl DnsMetrics {
         }
         add(&self.dropped, tally.dropped);
         add(&self.truncated, tally.truncated);
+        for (counter, count) in self.cookies.iter().zip(tally.cookies) {
+            add(counter, count);
+        }
+        add(&self.rate_dropped, tally.rate_dropped);
+        add(&self.rate_slipped, tally.rate_slipped);
     }
 
     /// A response of the slow path, which has no batch.
@@ -169,6 +228,22 @@ impl DnsMetrics {
         let mut tally = Tally::default();
         tally.response(rcode, truncated);
         self.add(&tally);
+    }
+
+    pub(crate) fn connections(&self, transport: Transport) -> &IntGauge {
+        &self.connections[transport as usize]
+    }
+
+    pub(crate) fn count_refused(&self, transport: Transport, reason: NoSeat) {
+        let refused = match reason {
+            NoSeat::Full => &self.refused_full,
+            NoSeat::Client => &self.refused_client,
+        };
+        refused[transport as usize].inc();
+    }
+
+    pub(crate) fn count_handshake_failure(&self, transport: Transport) {
+        self.handshake_failures[transport as usize].inc();
     }
 
     /// A message that the slow path gives no response.

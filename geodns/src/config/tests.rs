@@ -40,7 +40,12 @@ udp_bytes_max: 1400
 client_subnet:
   from: ["192.0.2.0/24", "2001:db8::/32"]
 failover_ttl: "2s"
-tcp: { connections: 10, queries_per_connection: 5, idle_timeout: "1.5s" }
+tcp: { connections: 10, connections_per_client: 3, queries_per_connection: 5, idle_timeout: "1.5s" }
+cookies: { secret_file: secrets, rotate: "12h", require: over_udp }
+rate_limit: { responses_per_second: 20, exempt: ["192.0.2.0/24"] }
+tls: { listen: ["127.0.0.1:853"], certificates: [{ certificate: a.pem, key: a.key }] }
+https: { listen: ["127.0.0.1:443"], certificates: [{ certificate: a.pem, key: a.key }], path: /q }
+quic: { listen: ["127.0.0.1:853"], certificates: [{ certificate: a.pem, key: a.key }] }
 "#;
     let config = load(yaml).unwrap();
     let settings = config.validate(CORES).unwrap();
@@ -61,6 +66,7 @@ fn bounds_are_bounds() {
         match config.validate(CORES) {
             Err(ConfigError::OutOfRange { field: found, .. }) => assert_eq!(found, field),
             Err(ConfigError::NoListener) => assert_eq!(field, "none"),
+            Err(ConfigError::Path { .. }) => assert_eq!(field, "https.path"),
             Ok(_) => panic!("{field} was accepted"),
         }
     };
@@ -83,6 +89,73 @@ fn bounds_are_bounds() {
         },
         "tcp.idle_timeout (ms)",
     );
+}
+
+#[test]
+fn bounds_of_the_guard_and_of_encryption_are_bounds() {
+    let check = |yaml: &str, field: &str| {
+        let found = match load(yaml).unwrap().validate(CORES) {
+            Err(ConfigError::OutOfRange { field, .. }) => field,
+            Err(ConfigError::Path { .. }) => "https.path",
+            other => panic!("{yaml}: {other:?}"),
+        };
+        assert_eq!(found, field);
+    };
+    let files = "certificates: [{ certificate: a.pem, key: a.key }]";
+    let listen = r#"listen: ["127.0.0.1:0"]"#;
+    for (yaml, field) in [
+        (
+            "tcp: { connections_per_client: 0 }".into(),
+            "tcp.connections_per_client",
+        ),
+        (r#"cookies: { rotate: "1s" }"#.into(), "cookies.rotate (ms)"),
+        ("rate_limit: { slip: 16 }".into(), "rate_limit.slip"),
+        (
+            "rate_limit: { responses_per_second: 100001 }".into(),
+            "rate_limit.responses_per_second",
+        ),
+        (
+            r#"rate_limit: { window: "2m" }"#.into(),
+            "rate_limit.window (ms)",
+        ),
+        (
+            "rate_limit: { ipv4_prefix: 33 }".into(),
+            "rate_limit.ipv4_prefix",
+        ),
+        (
+            "rate_limit: { ipv6_prefix: 0 }".into(),
+            "rate_limit.ipv6_prefix",
+        ),
+        ("rate_limit: { accounts: 10 }".into(), "rate_limit.accounts"),
+        (format!("tls: {{ listen: [], {files} }}"), "tls.listen"),
+        (
+            format!("tls: {{ {listen}, certificates: [] }}"),
+            "tls.certificates",
+        ),
+        (
+            format!("https: {{ {listen}, {files}, path: dns }}"),
+            "https.path",
+        ),
+        (
+            format!("https: {{ {listen}, {files}, path: /a?b }}"),
+            "https.path",
+        ),
+        (
+            format!("https: {{ {listen}, {files}, streams: 0 }}"),
+            "https.streams",
+        ),
+        (
+            format!("quic: {{ {listen}, {files}, streams: 1001 }}"),
+            "quic.streams",
+        ),
+    ] as [(String, &str); 14]
+    {
+        check(&yaml, field);
+    }
+    let settings = load("rate_limit: {}").unwrap().validate(CORES).unwrap();
+    assert_eq!(settings.rate.unwrap().responses_per_second, 200);
+    let settings = load("cookies: { enabled: false }").unwrap();
+    assert_eq!(settings.validate(CORES).unwrap().cookies, None);
 }
 
 #[test]

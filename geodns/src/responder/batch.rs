@@ -10,7 +10,8 @@ use std::sync::Arc;
 use arc_swap::Guard;
 use meridian_telemetry::{Decision, Surface};
 
-use super::{Asked, Outcome, Reply, Responder, SteeredFact, Transport, answer, unix_time};
+use super::{Asked, Outcome, Reply, Responder, SteeredFact, Transport, answer, slip, unix_time};
+use crate::guard::Ruling;
 use crate::metrics::Tally;
 use crate::wire::TCP_BYTES_MAX;
 use crate::zones::Zones;
@@ -44,12 +45,24 @@ impl<'r> Batch<'r> {
         transport: Transport,
         out: &mut [u8],
     ) -> Outcome {
-        let outcome = self.decide(packet, source, transport, out);
+        let asked = self.asked(packet, source, transport);
+        let rules = &self.responder.rules;
+        let mut outcome = answer(&self.zones, rules, &asked, out);
+        if let Outcome::Reply(reply) = &outcome {
+            let ruling = rules.guard.rule(&asked, reply);
+            self.tally.rate_limited(ruling);
+            match ruling {
+                Ruling::Pass => {}
+                Ruling::Slip => outcome = slip(rules, &asked, reply, out),
+                Ruling::Drop => outcome = Outcome::Drop,
+            }
+        }
         self.count(transport, &outcome);
         outcome
     }
 
-    /// As [`Batch::answer`], in a buffer that grows to the largest message when the answer needs it.
+    /// As [`Batch::answer`] for transports without rate limits, in a buffer that grows to the largest
+    /// message when the answer needs it.
     pub(super) fn answer_growing(
         &mut self,
         packet: &[u8],
@@ -57,33 +70,33 @@ impl<'r> Batch<'r> {
         transport: Transport,
         out: &mut Vec<u8>,
     ) -> Outcome {
-        let mut outcome = self.decide(packet, source, transport, out);
+        let asked = self.asked(packet, source, transport);
+        let rules = &self.responder.rules;
+        let mut outcome = answer(&self.zones, rules, &asked, out);
         if let Outcome::Reply(Reply {
             truncated: true, ..
         }) = outcome
             && out.len() < TCP_BYTES_MAX
         {
             out.resize(TCP_BYTES_MAX, 0);
-            outcome = self.decide(packet, source, transport, out);
+            outcome = answer(&self.zones, rules, &asked, out);
         }
         self.count(transport, &outcome);
         outcome
     }
 
-    fn decide(
+    const fn asked<'a>(
         &self,
-        packet: &[u8],
+        packet: &'a [u8],
         source: SocketAddr,
         transport: Transport,
-        out: &mut [u8],
-    ) -> Outcome {
-        let asked = Asked {
+    ) -> Asked<'a> {
+        Asked {
             packet,
             source,
             transport,
             now_unix_seconds: self.now_unix_seconds,
-        };
-        answer(&self.zones, &self.responder.rules, &asked, out)
+        }
     }
 
     fn count(&mut self, transport: Transport, outcome: &Outcome) {
@@ -94,6 +107,7 @@ impl<'r> Batch<'r> {
             Outcome::Slow => {}
             Outcome::Reply(reply) => {
                 self.tally.response(reply.rcode, reply.truncated);
+                self.tally.cookie(reply.cookie);
                 if let Some(fact) = reply.steered {
                     self.note(fact);
                 }

@@ -26,10 +26,11 @@ use meridian_telemetry::DecisionLog;
 use meridian_telemetry::decision::DecisionIds;
 use tokio_util::sync::CancellationToken;
 
+use crate::guard::{CookieSeen, Guard, Visitor};
 use crate::metrics::DnsMetrics;
 use crate::wire::{
-    Authority, Edns, OptReply, PLAIN_UDP_BYTES_MAX, Query, RType, Rcode, Rejection, ResponseWriter,
-    TCP_BYTES_MAX,
+    Authority, Edns, HEADER_BYTES, OptReply, PLAIN_UDP_BYTES_MAX, Query, Question, RType, Rcode,
+    Rejection, ResponseWriter, TCP_BYTES_MAX,
 };
 use crate::zone::ZoneShelf;
 use crate::zones::Zones;
@@ -120,6 +121,8 @@ pub struct AnswerRules {
     pub ecs: EcsTrust,
     /// Largest TTL of a stand-in's answer.
     pub failover_ttl_seconds: u32,
+    /// Cookies, rate limits and the patience with streams.
+    pub guard: Guard,
 }
 
 /// What became of a packet.
@@ -145,6 +148,40 @@ pub struct Reply {
     pub truncated: bool,
     /// What steering decided, if it had a say.
     pub steered: Option<SteeredFact>,
+    /// What the query's cookie said.
+    pub cookie: CookieSeen,
+    /// The name the response speaks of.
+    pub subject: Subject,
+}
+
+/// The part of the question's name that a response speaks of: all of it for a name that exists, the
+/// zone's for one that does not, the name before the star for what a wildcard makes. Rates are limited
+/// by it, so that made-up names share one account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Subject {
+    at: u16,
+    bytes: u8,
+}
+
+impl Subject {
+    /// The last `bytes` of the question's name.
+    fn ending(question: &Question<'_>, bytes: usize) -> Self {
+        let name = question.name.as_bytes().len();
+        let bytes = bytes.min(name);
+        // A name has at most 255 bytes.
+        Self {
+            at: (HEADER_BYTES + name - bytes) as u16,
+            bytes: bytes as u8,
+        }
+    }
+
+    /// Its bytes in the query, spelled as the client does.
+    pub(crate) fn of(self, packet: &[u8]) -> &[u8] {
+        let at = usize::from(self.at);
+        packet
+            .get(at..at + usize::from(self.bytes))
+            .unwrap_or_default()
+    }
 }
 
 /// Answers one packet from `zones` into `out`; a function of its arguments.
@@ -156,15 +193,23 @@ pub fn answer(zones: &Zones, rules: &AnswerRules, asked: &Asked<'_>, out: &mut [
         }
         Ok(query) => query,
         Err(Rejection::Slow) => return Outcome::Slow,
-        Err(rejection) => return reject(rules, asked.transport, &rejection, out),
+        Err(rejection) => return reject(rules, asked, &rejection, out),
     };
+    let visitor = rules.guard.see(asked, query.edns.as_ref());
+    if let Some(rcode) = visitor.refused {
+        let refused = Rejection::Error {
+            rcode,
+            header: query.header,
+            question: Some(query.question.wire),
+            edns: query.edns,
+        };
+        return reject(rules, asked, &refused, out);
+    }
     let client = Client::of(query.edns.as_ref(), asked.source, &rules.ecs);
     let limit = size_limit(rules, asked.transport, query.edns.as_ref());
     let opt = query.edns.map(|edns| OptReply {
-        udp_bytes_max: rules.udp_bytes_max,
-        dnssec_ok: edns.dnssec_ok,
         subnet: client.subnet.map(|subnet| (subnet, 0)),
-        error: None,
+        ..opt_reply(rules, asked, &edns, &visitor)
     });
     let Some(mut writer) =
         ResponseWriter::start(out, limit, query.header, Some(query.question.wire), opt)
@@ -180,12 +225,14 @@ pub fn answer(zones: &Zones, rules: &AnswerRules, asked: &Asked<'_>, out: &mut [
         // Both are the client's fresh choice for each query (RFC 5452), and cost no shared state.
         draw: u64::from(query.header.id) << 16 | u64::from(asked.source.port()),
         steered: None,
+        subject_bytes: 0,
     };
     // A truncated response still is one: the client asks again over TCP.
     let verdict = resolution
         .run(&query.question)
         .unwrap_or(Verdict::TRUNCATED);
     let steered = resolution.steered;
+    let subject = Subject::ending(&query.question, resolution.subject_bytes);
     let truncated = writer.is_truncated();
     let bytes = writer.finish(verdict.rcode, verdict.authority);
     Outcome::Reply(Reply {
@@ -193,13 +240,63 @@ pub fn answer(zones: &Zones, rules: &AnswerRules, asked: &Asked<'_>, out: &mut [
         rcode: verdict.rcode,
         truncated,
         steered,
+        cookie: visitor.cookie,
+        subject,
+    })
+}
+
+/// OPT as every response has it; the client subnet is not for all of them.
+fn opt_reply<'a>(
+    rules: &'a AnswerRules,
+    asked: &Asked<'_>,
+    edns: &Edns,
+    visitor: &Visitor,
+) -> OptReply<'a> {
+    OptReply {
+        udp_bytes_max: rules.udp_bytes_max,
+        dnssec_ok: edns.dnssec_ok,
+        subnet: None,
+        cookie: visitor.fresh_cookie,
+        keepalive_tenths: visitor.keepalive_tenths,
+        nsid: None,
+        padded: edns.padding && asked.transport.is_encrypted(),
+        error: None,
+    }
+}
+
+/// The empty, truncated response in the place of one that rate limiting withholds: the client's
+/// fresh cookie goes with it, so that the next question passes.
+fn slip(rules: &AnswerRules, asked: &Asked<'_>, withheld: &Reply, out: &mut [u8]) -> Outcome {
+    let (header, question, edns) = match Query::read(asked.packet) {
+        Ok(query) => (query.header, Some(query.question.wire), query.edns),
+        Err(Rejection::Error {
+            header,
+            question,
+            edns,
+            ..
+        }) => (header, question, edns),
+        Err(Rejection::Silence | Rejection::Slow) => return Outcome::Drop,
+    };
+    let visitor = rules.guard.see(asked, edns.as_ref());
+    let opt = edns.map(|edns| opt_reply(rules, asked, &edns, &visitor));
+    let limit = size_limit(rules, asked.transport, edns.as_ref());
+    let Some(mut writer) = ResponseWriter::start(out, limit, header, question, opt) else {
+        return Outcome::Drop;
+    };
+    writer.truncate();
+    let bytes = writer.finish(withheld.rcode, Authority::None);
+    Outcome::Reply(Reply {
+        bytes,
+        truncated: true,
+        steered: None,
+        ..*withheld
     })
 }
 
 /// Answers what is not a query to look up.
 fn reject(
     rules: &AnswerRules,
-    transport: Transport,
+    asked: &Asked<'_>,
     rejection: &Rejection<'_>,
     out: &mut [u8],
 ) -> Outcome {
@@ -213,13 +310,9 @@ fn reject(
         return Outcome::Drop;
     };
     // No client subnet: it may be what was malformed.
-    let opt = edns.map(|edns| OptReply {
-        udp_bytes_max: rules.udp_bytes_max,
-        dnssec_ok: edns.dnssec_ok,
-        subnet: None,
-        error: None,
-    });
-    let limit = size_limit(rules, transport, edns.as_ref());
+    let visitor = rules.guard.see(asked, edns.as_ref());
+    let opt = edns.map(|edns| opt_reply(rules, asked, &edns, &visitor));
+    let limit = size_limit(rules, asked.transport, edns.as_ref());
     let Some(writer) = ResponseWriter::start(out, limit, header, question, opt) else {
         return Outcome::Drop;
     };
@@ -229,6 +322,8 @@ fn reject(
         rcode,
         truncated: false,
         steered: None,
+        cookie: visitor.cookie,
+        subject: Subject::default(),
     })
 }
 

@@ -81,6 +81,8 @@ pub(super) struct Resolution<'z, 'w, 'b> {
     pub(super) draw: u64,
     /// What steering decided at the first steered name that the question came to.
     pub(super) steered: Option<SteeredFact>,
+    /// Bytes at the end of the question's name that the response speaks of ([`super::Subject`]).
+    pub(super) subject_bytes: usize,
 }
 
 impl<'z> Resolution<'z, '_, '_> {
@@ -112,6 +114,9 @@ impl<'z> Resolution<'z, '_, '_> {
                     _ => Verdict::ANSWER,
                 });
             };
+            if hop == 0 {
+                self.subject_bytes = subject_bytes(&found, name.as_bytes().len());
+            }
             let place = Place {
                 name: name.as_bytes(),
                 owner,
@@ -419,6 +424,17 @@ impl<'z> Resolution<'z, '_, '_> {
             self.writer.rrset(section, owner, records, count)?;
         }
         Ok(at)
+    }
+}
+
+/// How much of a name decides its response: random labels in front of that make the same one.
+fn subject_bytes(found: &Found<'_>, name_bytes: usize) -> usize {
+    match found.case {
+        Case::Exact => name_bytes,
+        // Without the star.
+        Case::Wildcard(node) => node.name().len().saturating_sub(2),
+        Case::Missing => found.zone.apex().len(),
+        Case::Cut(node) | Case::Dname(node) => node.name().len(),
     }
 }
 

@@ -18,6 +18,7 @@ use proptest::prelude::*;
 
 use super::{AnswerRules, Asked, EcsTrust, Outcome, Reply, Transport, answer};
 use crate::fixture::{decode, summary, world};
+use crate::guard::Guard;
 use crate::metrics::DnsMetrics;
 use crate::wire::Rcode;
 use crate::zone::ShelfSnapshot;
@@ -44,15 +45,16 @@ pub(crate) fn rules() -> AnswerRules {
         udp_bytes_max: 1232,
         ecs: EcsTrust::Everybody,
         failover_ttl_seconds: 5,
+        guard: Guard::default(),
     }
 }
 
 /// A query by hickory-proto.
 #[derive(Clone)]
-pub(super) struct Ask(Message);
+pub(crate) struct Ask(Message);
 
 impl Ask {
-    pub(super) fn new(name: &str, rtype: RecordType) -> Self {
+    pub(crate) fn new(name: &str, rtype: RecordType) -> Self {
         let mut message = Message::query();
         message.metadata.id = 0x4d52;
         message.add_query(Query::query(Name::from_ascii(name).unwrap(), rtype));
@@ -80,13 +82,13 @@ impl Ask {
         self
     }
 
-    pub(super) fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         self.0.to_vec().unwrap()
     }
 }
 
 /// A message on the day that the zones were built.
-pub(super) fn asked<'a>(packet: &'a [u8], source: &str, transport: Transport) -> Asked<'a> {
+pub(crate) fn asked<'a>(packet: &'a [u8], source: &str, transport: Transport) -> Asked<'a> {
     Asked {
         packet,
         source: source.parse().unwrap(),

@@ -1,10 +1,16 @@
-//! The sockets: UDP on threads, TCP on tokio, one [`Responder`] behind both.
+//! The sockets: UDP on threads, everything with connections on tokio, one [`Responder`] behind all.
 //!
 //! Every address gets one UDP socket per worker (`SO_REUSEPORT`: the kernel spreads clients over
 //! them by a hash of their address) and one TCP listener. A UDP worker is a plain thread in a loop
 //! of receive, answer, send, a batch at a time: no runtime stands between the kernel and the answer
 //! ([`udp`]).
+//!
+//! DoT, DoH and DoQ have addresses of their own ([`accept`], [`https`], [`quic`]); their certificates
+//! are read again when their files change, and open connections keep what they agreed on.
 
+mod accept;
+mod https;
+mod quic;
 mod tcp;
 mod udp;
 
@@ -13,19 +19,26 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use meridian_accept::{BindError, BindOptions, ConnectionLimit, PortSharing, bind_tcp, bind_udp};
+use meridian_accept::certs::CertWatcher;
+use meridian_accept::{
+    BindError, BindOptions, CertConfig, CertError, CertSource, CertStore, PortSharing, Unmatched,
+    bind_tcp, bind_udp,
+};
 use meridian_live::PlanHandle;
 use meridian_telemetry::{DecisionLog, MetricError, Metrics};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio_rustls::{TlsAcceptor, rustls};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::config::{DnsSettings, TcpSettings};
+use crate::config::DnsSettings;
+use crate::guard::{Guard, GuardError, Seats};
 use crate::metrics::DnsMetrics;
-use crate::responder::Responder;
+use crate::responder::{AnswerRules, Responder, Transport};
 use crate::transfer::{Desk, SlowPath};
 use crate::zone::ZoneShelf;
+use accept::{Front, House};
 
 /// Free ports tried for port 0: the one UDP was given may be taken for TCP.
 const FREE_PORT_TRIES: usize = 16;
@@ -57,6 +70,24 @@ pub enum DnsError {
         #[source]
         source: Option<io::Error>,
     },
+    /// A certificate cannot be used.
+    #[error("dns: {transport}: {source}")]
+    Certificate {
+        /// The section of the configuration.
+        transport: &'static str,
+        /// What is wrong.
+        #[source]
+        source: Box<CertError>,
+    },
+    /// TLS cannot be set up.
+    #[error("dns: TLS cannot be set up")]
+    Tls(#[source] rustls::Error),
+    /// TLS has no cipher that QUIC begins with.
+    #[error("dns: this build's TLS has no AES-128-GCM, which QUIC begins with")]
+    NoQuicCipher,
+    /// Cookies or rate limits cannot be set up.
+    #[error(transparent)]
+    Guard(#[from] GuardError),
     /// A metric could not be registered.
     #[error(transparent)]
     Metric(#[from] MetricError),
@@ -67,7 +98,11 @@ pub enum DnsError {
 pub struct DnsServer {
     responder: Arc<Responder>,
     listeners: Vec<Listener>,
-    tcp: TcpSettings,
+    doors: Vec<Door>,
+    quic: Vec<(SocketAddr, quinn::Endpoint)>,
+    certificates: Vec<Arc<CertStore>>,
+    seats: Seats,
+    queries_max: usize,
     /// Ends the responder's following of plans with the server.
     following: DropGuard,
 }
@@ -78,6 +113,19 @@ struct Listener {
     address: SocketAddr,
     udp: Vec<std::net::UdpSocket>,
     tcp: TcpListener,
+}
+
+/// An address of DoT or DoH.
+struct Door {
+    address: SocketAddr,
+    listener: TcpListener,
+    front: Front,
+}
+
+impl std::fmt::Debug for Door {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Door({})", self.address)
+    }
 }
 
 impl DnsServer {
@@ -99,18 +147,27 @@ impl DnsServer {
             .collect::<Result<_, _>>()?;
         let following = CancellationToken::new();
         let metrics = DnsMetrics::register(metrics)?;
-        let responder = Responder::follow(
-            plan,
-            shelf,
-            settings.rules.clone(),
-            metrics,
-            decisions,
-            following.clone(),
-        );
+        let tcp = settings.tcp;
+        let seats = Seats::new(tcp.connections_max, tcp.per_client_max, tcp.idle_timeout);
+        let encrypted = Encrypted::open(settings)?;
+        let rules = AnswerRules {
+            guard: Guard::open(
+                settings.cookies.as_ref(),
+                settings.rate.as_ref(),
+                seats.clone(),
+            )?,
+            ..settings.rules.clone()
+        };
+        let responder =
+            Responder::follow(plan, shelf, rules, metrics, decisions, following.clone());
         Ok(Self {
             responder: Arc::new(responder),
             listeners,
-            tcp: settings.tcp,
+            doors: encrypted.doors,
+            quic: encrypted.quic,
+            certificates: encrypted.certificates,
+            seats,
+            queries_max: tcp.queries_max,
             following: following.drop_guard(),
         })
     }
@@ -121,6 +178,17 @@ impl DnsServer {
         self.listeners
             .iter()
             .map(|listener| listener.address)
+            .collect()
+    }
+
+    /// The addresses of DoT, DoH and DoQ in use, in the order of the configuration.
+    #[must_use]
+    pub fn encrypted_addrs(&self) -> Vec<(Transport, SocketAddr)> {
+        let doors = self.doors.iter();
+        let doors = doors.map(|door| (door.front.transport(), door.address));
+        let quic = self.quic.iter();
+        doors
+            .chain(quic.map(|(address, _)| (Transport::Quic, *address)))
             .collect()
     }
 
@@ -139,14 +207,23 @@ impl DnsServer {
         let Self {
             responder,
             listeners,
-            tcp,
+            doors,
+            quic,
+            certificates,
+            seats,
+            queries_max,
             following,
         } = self;
         let stop = StopWorkers::default();
         let stopping = shutdown.child_token();
-        let limit = ConnectionLimit::new(tcp.connections_max);
         let desk = Arc::new(Desk::new(Arc::clone(&responder)));
         let slow = SlowPath::start(desk, stopping.clone());
+        let house = House {
+            responder: Arc::clone(&responder),
+            slow: slow.clone(),
+            seats,
+            queries_max,
+        };
         let mut workers = JoinSet::new();
         let mut acceptors = JoinSet::new();
         let mut failure = None;
@@ -169,10 +246,20 @@ impl DnsServer {
                     Err(error) => failure = Some(error),
                 }
             }
-            let acceptor =
-                tcp::Acceptor::new(Arc::clone(&responder), slow.clone(), tcp, limit.clone());
-            acceptors.spawn(acceptor.run(listener.tcp, stopping.clone()));
+            let (house, stop) = (house.clone(), stopping.clone());
+            acceptors.spawn(accept::accept(listener.tcp, Front::Tcp, house, stop));
         }
+        for door in doors {
+            let (house, stop) = (house.clone(), stopping.clone());
+            acceptors.spawn(accept::accept(door.listener, door.front, house, stop));
+        }
+        for (_, endpoint) in quic {
+            acceptors.spawn(quic::accept(endpoint, house.clone(), stopping.clone()));
+        }
+        for store in certificates {
+            watch_certificates(store, &stopping);
+        }
+        acceptors.spawn(responder.rules().guard.clone().run(stopping.clone()));
         if failure.is_none() {
             failure = tokio::select! {
                 () = shutdown.cancelled() => None,
@@ -187,6 +274,91 @@ impl DnsServer {
         while acceptors.join_next().await.is_some() {}
         drop(following);
         failure.map_or(Ok(()), Err)
+    }
+}
+
+/// What DoT, DoH and DoQ are served on.
+#[derive(Default)]
+struct Encrypted {
+    doors: Vec<Door>,
+    quic: Vec<(SocketAddr, quinn::Endpoint)>,
+    certificates: Vec<Arc<CertStore>>,
+}
+
+impl Encrypted {
+    fn open(settings: &DnsSettings) -> Result<Self, DnsError> {
+        let mut opened = Self::default();
+        if let Some(config) = &settings.tls {
+            let store = opened.certificates("tls", &config.certificates)?;
+            let front = Front::Tls(acceptor(&store, b"dot")?);
+            opened.doors(&config.listen, &front)?;
+        }
+        if let Some(config) = &settings.https {
+            let store = opened.certificates("https", &config.certificates)?;
+            let service = Arc::new(https::Service::new(config));
+            let front = Front::Https(acceptor(&store, b"h2")?, service);
+            opened.doors(&config.listen, &front)?;
+        }
+        if let Some(config) = &settings.quic {
+            let store = opened.certificates("quic", &config.certificates)?;
+            for address in &config.listen {
+                let endpoint = quic::open(*address, &store, config, settings.tcp)?;
+                let address = endpoint.local_addr().map_err(|source| DnsError::Socket {
+                    address: *address,
+                    source,
+                })?;
+                opened.quic.push((address, endpoint));
+            }
+        }
+        Ok(opened)
+    }
+
+    fn certificates(
+        &mut self,
+        transport: &'static str,
+        sources: &[CertSource],
+    ) -> Result<Arc<CertStore>, DnsError> {
+        let store = CertStore::load(CertConfig {
+            certificates: sources.to_vec(),
+            unmatched: Unmatched::First,
+        })
+        .map_err(|source| DnsError::Certificate {
+            transport,
+            source: Box::new(source),
+        })?;
+        self.certificates.push(Arc::clone(&store));
+        Ok(store)
+    }
+
+    fn doors(&mut self, listen: &[SocketAddr], front: &Front) -> Result<(), DnsError> {
+        for wanted in listen {
+            let listener = bind_tcp(*wanted, BindOptions::default())?;
+            let address = listener.local_addr().map_err(|source| DnsError::Socket {
+                address: *wanted,
+                source,
+            })?;
+            self.doors.push(Door {
+                address,
+                listener,
+                front: front.clone(),
+            });
+        }
+        Ok(())
+    }
+}
+
+fn acceptor(store: &Arc<CertStore>, alpn: &[u8]) -> Result<TlsAcceptor, DnsError> {
+    let config = store.server_config(&[alpn]).map_err(DnsError::Tls)?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// Without a watch the certificates in use stay; that is worth a warning, not a refusal to serve.
+fn watch_certificates(store: Arc<CertStore>, stop: &CancellationToken) {
+    match CertWatcher::new(store) {
+        Ok(watcher) => {
+            tokio::spawn(watcher.run(stop.clone()));
+        }
+        Err(error) => tracing::warn!(%error, "dns: certificates will not be reloaded"),
     }
 }
 

@@ -9,16 +9,21 @@
 //! [`NAME_BYTES_MAX`] bytes.
 
 mod ecs;
+mod fresh;
 mod name;
+mod opt;
+mod options;
 mod query;
 mod write;
 
 pub use ecs::{ClientSubnet, EcsError, FAMILY_IPV4, FAMILY_IPV6, FAMILY_NONE};
+pub use fresh::freshness_seconds;
 pub use name::{LowerName, NameError, label_count, parent_of};
+pub use opt::{OptReply, PADDING_BLOCK_BYTES};
+pub use options::{CLIENT_COOKIE_BYTES, Cookie, SERVER_COOKIE_BYTES, ServerCookie};
 pub use query::{ADDITIONALS_MAX, Edns, Header, OPT_RECORD_BYTES, Query, Question, Rejection};
 pub use write::{
-    Authority, ExtendedError, Full, OptReply, Owner, RECORD_HEAD_BYTES, ResponseWriter, Section,
-    TargetAt,
+    Authority, ExtendedError, Full, Owner, RECORD_HEAD_BYTES, ResponseWriter, Section, TargetAt,
 };
 
 /// Bytes of a message header (RFC 1035 §4.1.1).
@@ -146,11 +151,13 @@ pub enum Rcode {
     NotZone = 10,
     /// An EDNS version above 0 (RFC 6891 §6.1.3).
     BadVers = 16,
+    /// The server cookie is missing or wrong, and policy asks for one (RFC 7873 §8).
+    BadCookie = 23,
 }
 
 impl Rcode {
     /// Every code, in the order of [`Rcode::index`].
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::NoError,
         Self::FormErr,
         Self::ServFail,
@@ -163,6 +170,7 @@ impl Rcode {
         Self::NotAuth,
         Self::NotZone,
         Self::BadVers,
+        Self::BadCookie,
     ];
 
     /// Position in [`Rcode::ALL`]: what arrays of counters are indexed by.
@@ -181,6 +189,7 @@ impl Rcode {
             Self::NotAuth => 9,
             Self::NotZone => 10,
             Self::BadVers => 11,
+            Self::BadCookie => 12,
         }
     }
 
@@ -200,6 +209,7 @@ impl Rcode {
             Self::NotAuth => "NOTAUTH",
             Self::NotZone => "NOTZONE",
             Self::BadVers => "BADVERS",
+            Self::BadCookie => "BADCOOKIE",
         }
     }
 

@@ -1,4 +1,4 @@
-//! Reading a query: header, the one question, OPT and its client subnet. Nothing is copied but the
+//! Reading a query: header, the one question, OPT and its options ([`super::options`]). Nothing is copied but the
 //! lowercased name.
 //!
 //! The outcome is a [`Query`] to answer or a [`Rejection`]: either an error to send, with as much
@@ -7,8 +7,8 @@
 //! against each other.
 
 use super::{
-    Class, ClientSubnet, HEADER_BYTES, LowerName, Opcode, PLAIN_UDP_BYTES_MAX, RType, Rcode, ecs,
-    u16_at,
+    Class, ClientSubnet, Cookie, HEADER_BYTES, LowerName, Opcode, PLAIN_UDP_BYTES_MAX, RType,
+    Rcode, options, u16_at,
 };
 
 /// Additional records a query may carry; more is FORMERR, so that a packet cannot buy a long walk.
@@ -53,6 +53,14 @@ pub struct Edns {
     pub dnssec_ok: bool,
     /// The client subnet, if it was sent.
     pub subnet: Option<ClientSubnet>,
+    /// The cookie, if it was sent.
+    pub cookie: Option<Cookie>,
+    /// Bytes in the edns-tcp-keepalive option, if it was sent; a query's carries none.
+    pub keepalive_bytes: Option<u16>,
+    /// Whether the response may be padded (RFC 7830 §4: only when the query was).
+    pub padding: bool,
+    /// Whether the client asks which server this is.
+    pub nsid: bool,
 }
 
 /// A query that could be read whole.
@@ -66,14 +74,15 @@ pub struct Query<'a> {
     pub edns: Option<Edns>,
 }
 
-/// A packet that is not a query to look up.
+/// A packet that is not a query to look up: malformed, of another operation or version, or asking for
+/// a cookie alone.
 #[derive(Clone, Debug)]
 pub enum Rejection<'a> {
     /// Send nothing: not even a header, or a response.
     Silence,
     /// Hand it to the slow path: NOTIFY, UPDATE, or a query with a signature (TSIG).
     Slow,
-    /// Send an error.
+    /// Send an error; NOERROR when a cookie alone was asked for.
     Error {
         /// The code to send.
         rcode: Rcode,
@@ -108,8 +117,12 @@ impl<'a> Query<'a> {
         let count = |at| u16_at(packet, at).unwrap_or(0);
         let (questions, answers, authorities, additionals) =
             (count(4), count(6), count(8), count(10));
-        if questions != 1 || answers != 0 || additionals > ADDITIONALS_MAX {
+        if questions > 1 || answers != 0 || additionals > ADDITIONALS_MAX {
             return Err(fail(Rcode::FormErr, None, None));
+        }
+        if questions == 0 {
+            let (rcode, edns) = without_question(packet, authorities, additionals);
+            return Err(fail(rcode, None, edns));
         }
         let question = read_question(packet).ok_or_else(|| fail(Rcode::FormErr, None, None))?;
         // An incremental transfer carries the client's SOA; it is refused later, not malformed.
@@ -117,11 +130,7 @@ impl<'a> Query<'a> {
         if authorities > authorities_max {
             return Err(fail(Rcode::FormErr, Some(question.wire), None));
         }
-        let mut records = Records {
-            packet,
-            at: HEADER_BYTES + question.wire.len(),
-            signed: false,
-        };
+        let mut records = Records::at(packet, HEADER_BYTES + question.wire.len());
         let edns = read_records(&mut records, authorities, additionals)
             .map_err(|edns| fail(Rcode::FormErr, Some(question.wire), edns))?;
         if records.signed {
@@ -166,6 +175,20 @@ fn read_question(packet: &[u8]) -> Option<Question<'_>> {
     })
 }
 
+/// A query for nothing but a fresh cookie is answered with one (RFC 7873 §5.4); any other without a
+/// question is malformed.
+fn without_question(packet: &[u8], authorities: u16, additionals: u16) -> (Rcode, Option<Edns>) {
+    let mut records = Records::at(packet, HEADER_BYTES);
+    if authorities > 0 {
+        return (Rcode::FormErr, None);
+    }
+    match read_records(&mut records, 0, additionals) {
+        Ok(Some(edns)) if edns.version != 0 => (Rcode::BadVers, Some(edns)),
+        Ok(Some(edns)) if edns.cookie.is_some() => (Rcode::NoError, Some(edns)),
+        Ok(edns) | Err(edns) => (Rcode::FormErr, edns),
+    }
+}
+
 /// Reads everything behind the question. The error carries OPT if it was understood before the
 /// fault, so that the FORMERR can go out with EDNS.
 fn read_records(
@@ -188,12 +211,11 @@ fn read_records(
         }
         let mut read = record.edns();
         // Options of a version we do not know are not ours to judge (RFC 6891 §6.1.3).
-        let options = if read.version == 0 {
-            read_options(record.data)
-        } else {
-            Ok(None)
-        };
-        read.subnet = options.map_err(|()| Some(read))?;
+        if read.version == 0 && options::read(&mut read, record.data).is_err() {
+            // It may be the subnet that was malformed, so none is answered.
+            read.subnet = None;
+            return Err(Some(read));
+        }
         edns = Some(read);
     }
     if records.at == records.packet.len() {
@@ -203,31 +225,12 @@ fn read_records(
     }
 }
 
-/// Walks OPT's options; unknown ones are skipped (RFC 6891 §6.1.2).
-fn read_options(mut data: &[u8]) -> Result<Option<ClientSubnet>, ()> {
-    let mut subnet = None;
-    while !data.is_empty() {
-        let code = u16_at(data, 0).ok_or(())?;
-        let length = usize::from(u16_at(data, 2).ok_or(())?);
-        let option = data.get(4..4 + length).ok_or(())?;
-        if code == ecs::OPTION_CODE
-            && subnet
-                .replace(ClientSubnet::read(option).map_err(|_| ())?)
-                .is_some()
-        {
-            return Err(());
-        }
-        data = &data[4 + length..];
-    }
-    Ok(subnet)
-}
-
 /// A record of a query, as much of it as is looked at.
-struct RawRecord<'a> {
+pub(super) struct RawRecord<'a> {
     owner_is_root: bool,
     rtype: RType,
     class: u16,
-    ttl: [u8; 4],
+    pub(super) ttl: [u8; 4],
     data: &'a [u8],
 }
 
@@ -239,12 +242,16 @@ impl RawRecord<'_> {
             udp_bytes_max: usize::from(self.class).max(PLAIN_UDP_BYTES_MAX),
             dnssec_ok: self.ttl[2] & 0x80 != 0,
             subnet: None,
+            cookie: None,
+            keepalive_bytes: None,
+            padding: false,
+            nsid: false,
         }
     }
 }
 
 /// A cursor over the records behind the question.
-struct Records<'a> {
+pub(super) struct Records<'a> {
     packet: &'a [u8],
     at: usize,
     /// A TSIG record went by.
@@ -252,8 +259,17 @@ struct Records<'a> {
 }
 
 impl<'a> Records<'a> {
+    /// The records from an offset on.
+    pub(super) fn at(packet: &'a [u8], at: usize) -> Self {
+        Self {
+            packet,
+            at,
+            signed: false,
+        }
+    }
+
     /// The next record, or `None` when the packet ends inside it.
-    fn next(&mut self) -> Option<RawRecord<'a>> {
+    pub(super) fn next(&mut self) -> Option<RawRecord<'a>> {
         let owner_is_root = *self.packet.get(self.at)? == 0;
         let fixed = skip_name(self.packet, self.at)?;
         let ttl = *self.packet.get(fixed + 4..)?.first_chunk::<4>()?;

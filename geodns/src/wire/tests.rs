@@ -12,8 +12,9 @@ use proptest::prelude::*;
 
 use super::ecs::{ClientSubnet, EcsError};
 use super::name::{LowerName, NameError};
+use super::opt::OptReply;
 use super::query::{Query, Rejection};
-use super::write::{Authority, ExtendedError, Full, OptReply, Owner, ResponseWriter, Section};
+use super::write::{Authority, ExtendedError, Full, Owner, ResponseWriter, Section};
 use super::{Header, Opcode, RType, Rcode, label_count, parent_of};
 
 #[test]
@@ -163,7 +164,7 @@ fn responses_decode_and_keep_their_bound() {
         udp_bytes_max: 1232,
         dnssec_ok: true,
         subnet: Some((subnet, 0)),
-        error: None,
+        ..OptReply::default()
     };
     let mut out = [0xaa; 512];
     let mut writer = ResponseWriter::start(
@@ -266,7 +267,11 @@ proptest! {
             }
             Err(Rejection::Silence) => prop_assert!(is_response || packet.len() < 12),
             Err(Rejection::Slow) => prop_assert!(!is_response),
-            Err(Rejection::Error { rcode, .. }) => prop_assert_ne!(rcode, Rcode::NoError),
+            // NOERROR is for those who ask for nothing but a cookie.
+            Err(Rejection::Error { rcode, question, edns, .. }) => prop_assert!(
+                rcode != Rcode::NoError
+                    || question.is_none() && edns.is_some_and(|edns| edns.cookie.is_some())
+            ),
         }
     }
 

@@ -10,7 +10,7 @@
 
 use std::net::IpAddr;
 
-use super::{ClientSubnet, HEADER_BYTES, Header, NAME_BYTES_MAX, OPT_RECORD_BYTES, RType, Rcode};
+use super::{HEADER_BYTES, Header, NAME_BYTES_MAX, OptReply, RType, Rcode};
 
 /// A compression pointer has 14 bits.
 const POINTER_LIMIT: usize = 0x4000;
@@ -78,28 +78,6 @@ pub struct ExtendedError {
     pub text: &'static str,
 }
 
-const EDE_OPTION_CODE: u16 = 15;
-
-/// The OPT record of a response.
-#[derive(Clone, Copy, Debug)]
-pub struct OptReply {
-    /// The largest UDP message we receive.
-    pub udp_bytes_max: u16,
-    /// DO as the client sent it.
-    pub dnssec_ok: bool,
-    /// The client's subnet and the scope of our answer.
-    pub subnet: Option<(ClientSubnet, u8)>,
-    /// Why there is no answer.
-    pub error: Option<ExtendedError>,
-}
-
-impl OptReply {
-    /// Bytes to set aside: everything but the extended error, which is only sent without records.
-    fn reserved_bytes(&self) -> usize {
-        OPT_RECORD_BYTES + self.subnet.map_or(0, |(subnet, _)| subnet.reply_bytes())
-    }
-}
-
 /// What goes into the header when the response is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Authority {
@@ -118,7 +96,7 @@ pub struct ResponseWriter<'b> {
     counts: [u16; 3],
     header: Header,
     truncated: bool,
-    opt: Option<OptReply>,
+    opt: Option<OptReply<'b>>,
 }
 
 impl<'b> ResponseWriter<'b> {
@@ -129,7 +107,7 @@ impl<'b> ResponseWriter<'b> {
         limit: usize,
         header: Header,
         question: Option<&[u8]>,
-        opt: Option<OptReply>,
+        opt: Option<OptReply<'b>>,
     ) -> Option<Self> {
         let reserved = opt.map_or(0, |opt| opt.reserved_bytes());
         let limit = limit.min(out.len()).checked_sub(reserved)?;
@@ -255,6 +233,11 @@ impl<'b> ResponseWriter<'b> {
         self.truncated
     }
 
+    /// Marks the response truncated although everything fitted: the client is to ask over TCP.
+    pub fn truncate(&mut self) {
+        self.truncated = true;
+    }
+
     /// Narrows the scope of the answer, when a client subnet is answered, to `scope` bits: an answer
     /// along a chain of aliases holds for no more clients than its narrowest link.
     pub fn narrow_scope(&mut self, scope: u8) {
@@ -278,7 +261,7 @@ impl<'b> ResponseWriter<'b> {
     #[must_use]
     pub fn finish(mut self, rcode: Rcode, authority: Authority) -> usize {
         if let Some(opt) = self.opt {
-            self.write_opt(opt, rcode);
+            self.len += opt.write(&mut self.out[self.len..], self.len, rcode);
         }
         let head = &mut self.out[..HEADER_BYTES];
         head[0..2].copy_from_slice(&self.header.id.to_be_bytes());
@@ -294,36 +277,6 @@ impl<'b> ResponseWriter<'b> {
         head[8..10].copy_from_slice(&self.counts[1].to_be_bytes());
         head[10..12].copy_from_slice(&additionals.to_be_bytes());
         self.len
-    }
-
-    fn write_opt(&mut self, opt: OptReply, rcode: Rcode) {
-        let subnet_bytes = opt.subnet.map_or(0, |(subnet, _)| subnet.reply_bytes());
-        let to = &mut self.out[self.len..];
-        // The extended error was not set aside for; it is an explanation and may be left out.
-        let error = opt
-            .error
-            .filter(|error| OPT_RECORD_BYTES + subnet_bytes + 6 + error.text.len() <= to.len());
-        let options_bytes = subnet_bytes + error.map_or(0, |error| 6 + error.text.len());
-        to[0] = 0;
-        to[1..3].copy_from_slice(&RType::OPT.0.to_be_bytes());
-        to[3..5].copy_from_slice(&opt.udp_bytes_max.to_be_bytes());
-        to[5] = rcode.high_bits();
-        to[6] = 0;
-        to[7] = u8::from(opt.dnssec_ok) << 7;
-        to[8] = 0;
-        // At most 24 bytes of subnet and a short text.
-        to[9..11].copy_from_slice(&(options_bytes as u16).to_be_bytes());
-        if let Some((subnet, scope)) = opt.subnet {
-            subnet.write_reply(scope, &mut to[11..11 + subnet_bytes]);
-        }
-        if let Some(error) = error {
-            let to = &mut to[11 + subnet_bytes..11 + options_bytes];
-            to[0..2].copy_from_slice(&EDE_OPTION_CODE.to_be_bytes());
-            to[2..4].copy_from_slice(&((2 + error.text.len()) as u16).to_be_bytes());
-            to[4..6].copy_from_slice(&error.code.to_be_bytes());
-            to[6..].copy_from_slice(error.text.as_bytes());
-        }
-        self.len += OPT_RECORD_BYTES + options_bytes;
     }
 }
 

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use crate::fixture::{clients, world_of};
 
 const PAGE: &str = include_str!("../../../docs/dns.md");
+const TRANSPORT_PAGE: &str = include_str!("../../../docs/dns-transport.md");
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -16,8 +17,8 @@ struct Node {
     dns: DnsConfig,
 }
 
-fn blocks() -> Vec<String> {
-    let fenced = PAGE.split("```yaml\n").skip(1);
+fn blocks(page: &str) -> Vec<String> {
+    let fenced = page.split("```yaml\n").skip(1);
     fenced
         .map(|rest| rest.split("```").next().unwrap_or_default().to_owned())
         .collect()
@@ -25,7 +26,7 @@ fn blocks() -> Vec<String> {
 
 #[test]
 fn every_block_loads() {
-    let (settings, topologies): (Vec<_>, Vec<_>) = blocks()
+    let (settings, topologies): (Vec<_>, Vec<_>) = blocks(PAGE)
         .into_iter()
         .partition(|block| block.starts_with("dns:"));
     assert_eq!((settings.len(), topologies.len()), (2, 1));
@@ -46,6 +47,38 @@ fn every_block_loads() {
 }
 
 #[test]
+fn the_transport_page_shows_defaults() {
+    let settings: Vec<_> = blocks(TRANSPORT_PAGE)
+        .iter()
+        .map(|text| {
+            let node = door::parse::<Node>("docs/dns-transport.md", text)
+                .unwrap_or_else(|problems| panic!("{problems}"));
+            node.value
+                .dns
+                .validate(std::num::NonZeroUsize::MIN)
+                .unwrap();
+            node.value.dns
+        })
+        .collect();
+    let [all, _cookies, rates] = &settings[..] else {
+        panic!("{} blocks", settings.len())
+    };
+    let defaults = DnsConfig {
+        tls: all.tls.clone(),
+        https: all.https.clone(),
+        quic: all.quic.clone(),
+        ..DnsConfig::default()
+    };
+    assert_eq!(*all, defaults);
+    let rates = rates.rate_limit.clone().unwrap();
+    let defaults = meridian_geodns::guard::RateLimitConfig {
+        exempt: rates.exempt.clone(),
+        ..Default::default()
+    };
+    assert_eq!(rates, defaults);
+}
+
+#[test]
 fn every_metric_is_listed() {
     let metrics = meridian_telemetry::Metrics::new();
     meridian_geodns::DnsMetrics::register(&metrics).unwrap();
@@ -53,8 +86,10 @@ fn every_metric_is_listed() {
     assert!(!names.is_empty());
     for name in names {
         assert!(
-            PAGE.contains(&format!("`{name}`")),
-            "docs/dns.md does not list {name}"
+            [PAGE, TRANSPORT_PAGE]
+                .iter()
+                .any(|page| page.contains(&format!("`{name}`"))),
+            "neither docs/dns.md nor docs/dns-transport.md lists {name}"
         );
     }
 }

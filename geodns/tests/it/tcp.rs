@@ -25,7 +25,10 @@ async fn pipelined_queries_are_answered_in_order() {
             (id, vec!["203.0.113.1".to_owned()])
         );
     }
-    assert_eq!(rig.metric("meridian_dns_tcp_connections"), 1.0);
+    assert_eq!(
+        rig.metric("meridian_dns_connections{transport=\"tcp\"}"),
+        1.0
+    );
     assert_eq!(
         rig.metric("meridian_dns_queries_total{transport=\"tcp\"}"),
         200.0
@@ -101,7 +104,11 @@ async fn limits_close_connections() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_beyond_the_limit_are_closed_at_once() {
-    let rig = Rig::start(|config| config.tcp.connections = 1);
+    let rig = Rig::start(|config| {
+        config.tcp.connections = 1;
+        // A full house divides the patience by ten.
+        config.tcp.idle_timeout = Millis(300_000);
+    });
     let packet = query(1, "www.example.test.", RecordType::A, None);
     let mut first = rig.tcp();
     send_tcp(&mut first, &packet);
@@ -109,7 +116,7 @@ async fn connections_beyond_the_limit_are_closed_at_once() {
     let mut second = rig.tcp();
     assert!(receive_tcp(&mut second).is_none());
     assert_eq!(
-        rig.metric("meridian_dns_tcp_connections_refused_total"),
+        rig.metric("meridian_dns_connections_refused_total{reason=\"full\",transport=\"tcp\"}"),
         1.0
     );
     send_tcp(&mut first, &packet);
