@@ -182,6 +182,7 @@ impl Deployment {
             embedded.path = Some(node.state.join("store.redb"));
         }
         node.admin.relative_to(&node.state);
+        node.dns.keep_zones_in(&node.state);
         Ok(Self {
             folder: folder.to_path_buf(),
             node,
@@ -193,6 +194,7 @@ impl Deployment {
 /// Every path that a `meridian.yaml` may name, the admin API's aside: those lie in the state folder.
 fn paths(node: &mut NodeConfig) -> Vec<&mut PathBuf> {
     let mut paths = vec![&mut node.state, &mut node.models];
+    paths.extend(node.dns.paths_mut());
     paths.extend(&mut node.geo.mmdb_city);
     paths.extend(&mut node.geo.mmdb_asn);
     paths.extend(&mut node.probe.ca_file);

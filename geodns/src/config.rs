@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -13,6 +14,10 @@ use thiserror::Error;
 
 use crate::guard::{CookieSettings, CookiesConfig, Guard, RateLimitConfig, RateSettings};
 use crate::responder::{AnswerRules, EcsTrust};
+use crate::transfer::config::{Sections, TransferSettings};
+use crate::transfer::{
+    SecondaryConfig, TransferConfigError, TransfersConfig, TsigKeyConfig, UpdateConfig,
+};
 
 mod encrypted;
 
@@ -65,6 +70,18 @@ pub struct DnsConfig {
     pub https: Option<HttpsConfig>,
     /// DNS over QUIC. Default off.
     pub quic: Option<QuicConfig>,
+    /// Keys shared with other servers (TSIG). Default: none.
+    pub tsig_keys: Vec<TsigKeyConfig>,
+    /// Who may transfer zones out, and who is told of changes. Default: nobody.
+    pub transfers: TransfersConfig,
+    /// Zones taken from primaries elsewhere. Default: none.
+    pub secondaries: Vec<SecondaryConfig>,
+    /// Who may change which names by dynamic update. Default: nobody.
+    pub updates: Vec<UpdateConfig>,
+    /// The node's state folder; zones are kept in `zones/` below it. Not read from the file: see
+    /// [`DnsConfig::keep_zones_in`].
+    #[serde(skip)]
+    pub state: Option<PathBuf>,
 }
 
 /// See [`DnsConfig::client_subnet`].
@@ -113,6 +130,11 @@ impl Default for DnsConfig {
             tls: None,
             https: None,
             quic: None,
+            tsig_keys: Vec::new(),
+            transfers: TransfersConfig::default(),
+            secondaries: Vec::new(),
+            updates: Vec::new(),
+            state: None,
         }
     }
 }
@@ -134,6 +156,9 @@ pub enum ConfigError {
     /// `listen` is empty.
     #[error("dns: `listen` names no address; leave the section out to switch DNS off")]
     NoListener,
+    /// Something about transfers, secondaries or updates.
+    #[error(transparent)]
+    Transfers(#[from] TransferConfigError),
     /// A number outside its bounds.
     #[error("dns: `{field}` is {value}, allowed is {min} to {max}")]
     OutOfRange {
@@ -168,6 +193,7 @@ pub struct DnsSettings {
     pub(crate) tls: Option<TlsConfig>,
     pub(crate) https: Option<HttpsConfig>,
     pub(crate) quic: Option<QuicConfig>,
+    pub(crate) transfers: TransferSettings,
 }
 
 /// Checked bounds on connections.
@@ -188,6 +214,16 @@ impl DnsSettings {
 }
 
 impl DnsConfig {
+    /// Names the state folder: secondaries and updates are kept below it.
+    pub fn keep_zones_in(&mut self, state: &Path) {
+        self.state = Some(state.to_path_buf());
+    }
+
+    /// Every path that the section names, to be made absolute.
+    pub fn paths_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        self.tsig_keys.iter_mut().map(|key| &mut key.secret_file)
+    }
+
     /// Checks every bound. `cores` is the number of cores this process may use.
     ///
     /// # Errors
@@ -234,6 +270,14 @@ impl DnsConfig {
         self.https.as_ref().map_or(Ok(()), HttpsConfig::check)?;
         self.quic.as_ref().map_or(Ok(()), QuicConfig::check)?;
         let rate = self.rate_limit.as_ref();
+        let transfers = Sections {
+            tsig_keys: &self.tsig_keys,
+            transfers: &self.transfers,
+            secondaries: &self.secondaries,
+            updates: &self.updates,
+            state: self.state.as_deref(),
+        }
+        .check()?;
         Ok(DnsSettings {
             listen: self.listen.clone(),
             workers,
@@ -254,6 +298,7 @@ impl DnsConfig {
             tls: self.tls.clone(),
             https: self.https.clone(),
             quic: self.quic.clone(),
+            transfers,
         })
     }
 }

@@ -14,7 +14,7 @@ pub mod guard;
 mod metrics;
 pub mod responder;
 mod server;
-mod transfer;
+pub mod transfer;
 pub mod wire;
 pub mod zone;
 mod zones;

@@ -246,11 +246,6 @@ impl DnsMetrics {
         self.handshake_failures[transport as usize].inc();
     }
 
-    /// A message that the slow path gives no response.
-    pub(crate) fn count_dropped(&self) {
-        self.dropped.inc();
-    }
-
     pub(crate) fn set_zone_problems(&self, count: usize) {
         self.zone_problems
             .set(i64::try_from(count).unwrap_or(i64::MAX));

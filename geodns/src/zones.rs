@@ -6,6 +6,7 @@
 
 mod topology;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -15,7 +16,9 @@ use meridian_live::Published;
 use meridian_topology::{DnsAnswer, RegionIdx, Service, ServiceIdx};
 
 use crate::metrics::{DnsMetrics, SteeredCounters};
-use crate::zone::{ShelfSnapshot, SteeredIdx, ZoneError, ZoneSet, ZoneSetBuilder};
+use crate::zone::{
+    ServedZone, ShelfSnapshot, StaticZone, SteeredIdx, ZoneError, ZoneSet, ZoneSetBuilder,
+};
 use topology::{static_zone, wire_name};
 
 /// What a steered name is answered with.
@@ -63,6 +66,8 @@ pub(crate) struct SteeredName {
 pub struct Zones {
     pub(crate) published: Arc<Published>,
     set: ZoneSet,
+    /// Own data of the zones that updates are laid over, by origin.
+    bases: BTreeMap<Box<[u8]>, Arc<StaticZone>>,
     /// By [`SteeredIdx`].
     steered: Box<[SteeredName]>,
     problems: Vec<ZoneError>,
@@ -84,14 +89,25 @@ impl Zones {
     ) -> Self {
         let topology = &published.world.topology;
         let mut builder = ZoneSetBuilder::default();
+        let mut bases = BTreeMap::new();
+        let mut with_updates = |zone: Arc<StaticZone>| {
+            let laid = shelf.layers().over(Arc::clone(&zone));
+            if !Arc::ptr_eq(&laid, &zone) {
+                bases.entry(zone.origin().into()).or_insert(zone);
+            }
+            laid
+        };
         for zone in &topology.dns_zones {
             match static_zone(zone, before, now_unix_seconds) {
-                Ok(zone) => builder.zone(zone),
+                Ok(zone) => builder.zone(with_updates(zone)),
                 Err(problem) => builder.problem(problem),
             }
         }
         for shelved in shelf.values() {
-            builder.zone(Arc::clone(&shelved.zone));
+            builder.zone(with_updates(Arc::clone(&shelved.zone)));
+        }
+        for origin in shelf.unready() {
+            builder.unready(origin);
         }
         let mut steered = Vec::new();
         for service in &topology.services {
@@ -101,6 +117,7 @@ impl Zones {
         Self {
             published,
             set,
+            bases,
             steered: steered.into(),
             problems,
         }
@@ -116,6 +133,13 @@ impl Zones {
     #[must_use]
     pub fn set(&self) -> &ZoneSet {
         &self.set
+    }
+
+    /// A zone's own data, without what dynamic updates lay over it.
+    #[must_use]
+    pub(crate) fn base(&self, origin: &[u8]) -> Option<&Arc<StaticZone>> {
+        let served = || self.set.zone(origin).map(ServedZone::data);
+        self.bases.get(origin).or_else(served)
     }
 
     /// The plan that steers.

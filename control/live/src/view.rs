@@ -16,12 +16,15 @@ use crate::published::{PlanHandle, Published};
 #[derive(Debug)]
 pub struct View<T> {
     current: Arc<ArcSwap<T>>,
+    /// Counts the tables that came into force.
+    derived: watch::Receiver<u64>,
 }
 
 impl<T> Clone for View<T> {
     fn clone(&self) -> Self {
         Self {
             current: Arc::clone(&self.current),
+            derived: self.derived.clone(),
         }
     }
 }
@@ -57,8 +60,10 @@ impl<T: Send + Sync + 'static> View<T> {
         let mut sequence = plan.subscribe();
         also.mark_unchanged();
         let current = Arc::new(ArcSwap::from_pointee(derive(plan.full(), None)));
+        let (counted, derived) = watch::channel(1);
         let view = Self {
             current: Arc::clone(&current),
+            derived,
         };
         let (plan, derive) = (plan.clone(), Arc::new(derive));
         tokio::spawn(async move {
@@ -72,7 +77,10 @@ impl<T: Send + Sync + 'static> View<T> {
                 let before = current.load_full();
                 let work = move || derive(published, Some(before));
                 match tokio::task::spawn_blocking(work).await {
-                    Ok(table) => current.store(Arc::new(table)),
+                    Ok(table) => {
+                        current.store(Arc::new(table));
+                        counted.send_modify(|tables| *tables += 1);
+                    }
                     Err(error) => {
                         tracing::error!(%error, "a view could not be derived; the last one keeps serving");
                     }
@@ -80,6 +88,11 @@ impl<T: Send + Sync + 'static> View<T> {
             }
         });
         view
+    }
+
+    /// Learns of every table that comes into force, by a number that grows.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.derived.clone()
     }
 
     /// The table in force; hold it for one decision or one batch.

@@ -67,6 +67,7 @@ fn bounds_are_bounds() {
             Err(ConfigError::OutOfRange { field: found, .. }) => assert_eq!(found, field),
             Err(ConfigError::NoListener) => assert_eq!(field, "none"),
             Err(ConfigError::Path { .. }) => assert_eq!(field, "https.path"),
+            Err(ConfigError::Transfers(error)) => panic!("{error}"),
             Ok(_) => panic!("{field} was accepted"),
         }
     };

@@ -24,6 +24,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use meridian_live::{PlanHandle, View};
 use meridian_telemetry::DecisionLog;
 use meridian_telemetry::decision::DecisionIds;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::guard::{CookieSeen, Guard, Visitor};
@@ -383,6 +384,11 @@ impl Responder {
     #[must_use]
     pub fn zones(&self) -> Arc<Zones> {
         self.zones.full()
+    }
+
+    /// Learns of every time that zones come into force.
+    pub(crate) fn zones_changed(&self) -> watch::Receiver<u64> {
+        self.zones.subscribe()
     }
 
     /// The rules answers follow.

@@ -16,6 +16,12 @@ pub(super) const NOBODY: ExtendedError = ExtendedError {
     text: "no endpoint may serve this client now",
 };
 
+/// Sent beside SERVFAIL for a secondary zone that was never loaded or has expired (RFC 8914 §4.15).
+const UNREADY: ExtendedError = ExtendedError {
+    code: 14,
+    text: "no primary has confirmed this zone",
+};
+
 /// How a response ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Verdict {
@@ -116,6 +122,13 @@ impl<'z> Resolution<'z, '_, '_> {
             };
             if hop == 0 {
                 self.subject_bytes = subject_bytes(&found, name.as_bytes().len());
+            }
+            if found.zone.is_unready() {
+                if hop > 0 {
+                    return Ok(Verdict::ANSWER);
+                }
+                self.writer.set_error(UNREADY);
+                return Ok(Verdict::error(Rcode::ServFail));
             }
             let place = Place {
                 name: name.as_bytes(),

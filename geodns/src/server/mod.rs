@@ -36,7 +36,7 @@ use crate::config::DnsSettings;
 use crate::guard::{Guard, GuardError, Seats};
 use crate::metrics::DnsMetrics;
 use crate::responder::{AnswerRules, Responder, Transport};
-use crate::transfer::{Desk, SlowPath};
+use crate::transfer::{Prepared, TransferError, Transfers, ZoneExchange};
 use crate::zone::ZoneShelf;
 use accept::{Front, House};
 
@@ -91,6 +91,9 @@ pub enum DnsError {
     /// A metric could not be registered.
     #[error(transparent)]
     Metric(#[from] MetricError),
+    /// Keys, kept zones or updates cannot be read.
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
 }
 
 /// A DNS server whose sockets are open.
@@ -103,6 +106,7 @@ pub struct DnsServer {
     certificates: Vec<Arc<CertStore>>,
     seats: Seats,
     queries_max: usize,
+    transfers: Transfers,
     /// Ends the responder's following of plans with the server.
     following: DropGuard,
 }
@@ -146,6 +150,7 @@ impl DnsServer {
             .map(|address| Listener::open(*address, settings.workers))
             .collect::<Result<_, _>>()?;
         let following = CancellationToken::new();
+        let prepared = Prepared::load(&settings.transfers, shelf, metrics, &following)?;
         let metrics = DnsMetrics::register(metrics)?;
         let tcp = settings.tcp;
         let seats = Seats::new(tcp.connections_max, tcp.per_client_max, tcp.idle_timeout);
@@ -160,8 +165,10 @@ impl DnsServer {
         };
         let responder =
             Responder::follow(plan, shelf, rules, metrics, decisions, following.clone());
+        let responder = Arc::new(responder);
         Ok(Self {
-            responder: Arc::new(responder),
+            transfers: Transfers::start(prepared, &responder, following.clone()),
+            responder,
             listeners,
             doors: encrypted.doors,
             quic: encrypted.quic,
@@ -198,6 +205,12 @@ impl DnsServer {
         Arc::clone(&self.responder)
     }
 
+    /// Zones that come from elsewhere or are changed by others: for status pages and commands.
+    #[must_use]
+    pub fn exchange(&self) -> ZoneExchange {
+        self.transfers.exchange()
+    }
+
     /// Serves until `shutdown`. What was received by then is answered; TCP connections end after
     /// the query they are at.
     ///
@@ -212,12 +225,12 @@ impl DnsServer {
             certificates,
             seats,
             queries_max,
+            transfers,
             following,
         } = self;
         let stop = StopWorkers::default();
         let stopping = shutdown.child_token();
-        let desk = Arc::new(Desk::new(Arc::clone(&responder)));
-        let slow = SlowPath::start(desk, stopping.clone());
+        let slow = transfers.slow;
         let house = House {
             responder: Arc::clone(&responder),
             slow: slow.clone(),

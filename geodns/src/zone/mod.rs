@@ -20,6 +20,7 @@ use std::fmt;
 use thiserror::Error;
 
 pub use build::{NS_SET_BYTES_MAX, PROBLEMS_MAX, StaticZoneBuilder};
+pub(crate) use data::is_within;
 pub use denial::{Denial, NSEC3_HASH_BYTES, Nsec3Chain, Nsec3Link, Nsec3Params};
 pub use names::canonical_order;
 pub use rrset::{RrSet, Signatures, Target};

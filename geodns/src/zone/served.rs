@@ -21,6 +21,8 @@ pub struct SteeredIdx(pub u32);
 #[derive(Debug)]
 pub struct ServedZone {
     data: Arc<StaticZone>,
+    /// The data is a placeholder: the zone was never loaded, or has expired.
+    pub(super) unready: bool,
     names: NameTable,
     nodes: Box<[OverNode]>,
     /// Labels of the deepest name, static or steered.
@@ -172,6 +174,7 @@ impl ServedZone {
             names: NameTable::build(nodes.iter().map(|node| &*node.name)),
             nodes: nodes.into(),
             data,
+            unready: false,
         }
     }
 
@@ -179,6 +182,12 @@ impl ServedZone {
     #[must_use]
     pub fn data(&self) -> &Arc<StaticZone> {
         &self.data
+    }
+
+    /// Whether the zone is ours and cannot be answered now.
+    #[must_use]
+    pub fn is_unready(&self) -> bool {
+        self.unready
     }
 
     /// The lowercased wire name of the apex.

@@ -4,7 +4,7 @@
 //! a lookup takes labels off the front of the name until one matches, starting at the depth of the
 //! deepest apex, so its cost is bounded by that depth, whatever the question.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::names::NameTable;
@@ -27,6 +27,8 @@ pub struct ZoneSet {
 pub struct ZoneSetBuilder {
     zones: BTreeMap<Box<[u8]>, Arc<StaticZone>>,
     steered: Vec<(Box<[u8]>, SteeredIdx)>,
+    /// Origins of zones that cannot be answered now.
+    unready: BTreeSet<Box<[u8]>>,
     problems: Vec<ZoneError>,
 }
 
@@ -40,6 +42,16 @@ impl ZoneSetBuilder {
             return;
         }
         self.zones.insert(zone.origin().into(), zone);
+    }
+
+    /// Adds a zone that is ours and cannot be answered now; one that can be stays.
+    pub fn unready(&mut self, origin: &[u8]) {
+        if !self.zones.contains_key(origin)
+            && let Ok(zone) = StaticZone::placeholder(origin)
+        {
+            self.zones.insert(origin.into(), Arc::new(zone));
+            self.unready.insert(origin.into());
+        }
     }
 
     /// Makes a name (a lowercased wire name) steered.
@@ -69,10 +81,15 @@ impl ZoneSetBuilder {
         }
         let mut zones = Vec::with_capacity(self.zones.len());
         for (apex, data) in &self.zones {
-            problems.extend_from_slice(data.problems());
+            let unready = self.unready.contains(apex);
+            if !unready {
+                problems.extend_from_slice(data.problems());
+            }
             let steered = of_zone.get(&**apex).map_or(&[][..], Vec::as_slice);
             let data = Arc::clone(data);
-            zones.push(ServedZone::build(data, steered, &mut problems));
+            let mut served = ServedZone::build(data, steered, &mut problems);
+            served.unready = unready;
+            zones.push(served);
         }
         let labels_max = zones.iter().map(|zone| label_count(zone.apex())).max();
         let set = ZoneSet {

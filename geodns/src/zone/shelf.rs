@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use super::DisplayName;
 use super::static_zone::StaticZone;
+use crate::transfer::Layers;
 
 /// Where a zone on the shelf comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,8 +48,66 @@ pub struct Shelved {
     pub source: ZoneSource,
 }
 
-/// What is on the shelf at one moment, by origin (a lowercased wire name).
-pub type ShelfSnapshot = BTreeMap<Box<[u8]>, Shelved>;
+/// What is on the shelf at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct ShelfSnapshot {
+    /// By origin, a lowercased wire name.
+    zones: BTreeMap<Box<[u8]>, Shelved>,
+    /// Zones that are ours and cannot be answered now, by origin.
+    unready: BTreeMap<Box<[u8]>, ZoneSource>,
+    /// What dynamic updates lay over zones of any source.
+    layers: Layers,
+}
+
+impl ShelfSnapshot {
+    /// An empty one.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether there is no zone on it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.zones.is_empty()
+    }
+
+    /// The zone of an origin.
+    #[must_use]
+    pub fn get(&self, origin: &[u8]) -> Option<&Shelved> {
+        self.zones.get(origin)
+    }
+
+    /// Every zone, by origin.
+    pub fn values(&self) -> impl Iterator<Item = &Shelved> {
+        self.zones.values()
+    }
+
+    /// Origins of zones that are ours and cannot be answered now: to be answered SERVFAIL.
+    pub fn unready(&self) -> impl Iterator<Item = &[u8]> {
+        self.unready.keys().map(|origin| &**origin)
+    }
+
+    pub(crate) fn layers(&self) -> &Layers {
+        &self.layers
+    }
+
+    fn source_of(&self, origin: &[u8]) -> Option<ZoneSource> {
+        let live = self.zones.get(origin).map(|shelved| shelved.source);
+        live.or_else(|| self.unready.get(origin).copied())
+    }
+
+    /// Whether `source` may have this origin.
+    fn check(&self, source: ZoneSource, origin: &[u8]) -> Result<(), Claimed> {
+        match self.source_of(origin) {
+            Some(by) if by != source => Err(Claimed {
+                origin: DisplayName(origin.into()),
+                by,
+            }),
+            _ => Ok(()),
+        }
+    }
+}
 
 /// An origin that another source has claimed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -111,16 +170,25 @@ impl ZoneShelf {
     /// # Errors
     /// [`Claimed`] when the origin is another source's.
     pub fn put(&self, source: ZoneSource, zone: Arc<StaticZone>) -> Result<(), Claimed> {
-        self.change(|zones| {
-            if let Some(there) = zones.get(zone.origin())
-                && there.source != source
-            {
-                return Err(Claimed {
-                    origin: DisplayName(zone.origin().into()),
-                    by: there.source,
-                });
-            }
-            zones.insert(zone.origin().into(), Shelved { zone, source });
+        self.change(|shelf| {
+            shelf.check(source, zone.origin())?;
+            shelf.unready.remove(zone.origin());
+            let origin = zone.origin().into();
+            shelf.zones.insert(origin, Shelved { zone, source });
+            Ok(())
+        })
+    }
+
+    /// Says that a zone is this node's and cannot be answered now: it was never loaded, or has
+    /// expired.
+    ///
+    /// # Errors
+    /// [`Claimed`] when the origin is another source's.
+    pub fn put_unready(&self, source: ZoneSource, origin: &[u8]) -> Result<(), Claimed> {
+        self.change(|shelf| {
+            shelf.check(source, origin)?;
+            shelf.zones.remove(origin);
+            shelf.unready.insert(origin.into(), source);
             Ok(())
         })
     }
@@ -128,15 +196,23 @@ impl ZoneShelf {
     /// Takes a source's zone off the shelf; another source's stays.
     pub fn remove(&self, source: ZoneSource, origin: &[u8]) {
         // Nothing can be refused here.
-        let _: Result<(), Claimed> = self.change(|zones| {
-            if zones
-                .get(origin)
-                .is_some_and(|there| there.source == source)
-            {
-                zones.remove(origin);
+        let _: Result<(), Claimed> = self.change(|shelf| {
+            if shelf.source_of(origin) == Some(source) {
+                shelf.zones.remove(origin);
+                shelf.unready.remove(origin);
             }
             Ok(())
         });
+    }
+
+    /// What dynamic updates lay over zones; a change of it is made known by [`ZoneShelf::touch`].
+    pub(crate) fn layers(&self) -> Layers {
+        self.inner.zones.load().layers.clone()
+    }
+
+    /// Wakes whoever serves the shelf.
+    pub(crate) fn touch(&self) {
+        self.inner.changes.send_modify(|changes| *changes += 1);
     }
 
     /// Learns of every change, by a number that grows.
@@ -151,7 +227,7 @@ impl ZoneShelf {
         let mut zones = ShelfSnapshot::clone(&self.inner.zones.load());
         edit(&mut zones)?;
         self.inner.zones.store(Arc::new(zones));
-        self.inner.changes.send_modify(|changes| *changes += 1);
+        self.touch();
         Ok(())
     }
 }

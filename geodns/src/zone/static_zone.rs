@@ -97,6 +97,17 @@ pub struct StaticZone {
 }
 
 impl StaticZone {
+    /// A zone that stands for one whose data we do not have.
+    ///
+    /// # Errors
+    /// [`ZoneError`], when `origin` is no name.
+    pub(super) fn placeholder(origin: &[u8]) -> Result<Self, ZoneError> {
+        let mut builder = super::StaticZoneBuilder::new(origin);
+        // Two names, the root, and five numbers.
+        builder.record(origin, RType::SOA, 0, &[0; 22]);
+        builder.build()
+    }
+
     /// The lowercased wire name of the apex.
     #[must_use]
     pub fn origin(&self) -> &[u8] {

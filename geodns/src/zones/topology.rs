@@ -22,11 +22,8 @@ pub(super) fn static_zone(
     let last = before.and_then(|before| {
         let same_origin = |old: &&DnsZone| old.origin == zone.origin;
         let zones = &before.published.world.topology.dns_zones;
-        let (old, served) = (
-            zones.iter().find(same_origin)?,
-            before.set.zone(&wire_name(&zone.origin))?,
-        );
-        Some((old, served.data()))
+        let data = before.base(&wire_name(&zone.origin))?;
+        Some((zones.iter().find(same_origin)?, data))
     });
     let serial = match (zone.soa.serial, last) {
         (_, Some((old, data))) if old == zone => return Ok(Arc::clone(data)),

@@ -16,4 +16,5 @@ mod publish;
 mod rig;
 mod tcp;
 mod tools;
+mod transfers;
 mod udp;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use hickory_proto::op::{Edns, Message, Query};
 use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsOption};
 use hickory_proto::rr::{Name, RecordType};
+use meridian_geodns::transfer::ZoneExchange;
 use meridian_geodns::zone::ZoneShelf;
 use meridian_geodns::{DnsConfig, DnsError, DnsServer};
 use meridian_live::PlanHandle;
@@ -23,6 +24,7 @@ pub struct Rig {
     pub plan: PlanHandle,
     pub shelf: ZoneShelf,
     pub metrics: Metrics,
+    pub exchange: ZoneExchange,
     server: JoinHandle<Result<(), DnsError>>,
     shutdown: DropGuard,
 }
@@ -43,6 +45,7 @@ impl Rig {
         let server =
             DnsServer::bind(&settings, &plan, &shelf, &metrics, DecisionLog::off()).unwrap();
         let address = server.local_addrs()[0];
+        let exchange = server.exchange();
         let shutdown = CancellationToken::new();
         let server = tokio::spawn(server.run(shutdown.clone()));
         Self {
@@ -50,6 +53,7 @@ impl Rig {
             plan,
             shelf,
             metrics,
+            exchange,
             server,
             shutdown: shutdown.drop_guard(),
         }
