@@ -119,6 +119,18 @@ const PACKAGES: &[Package] = &[
     ),
     package(
         Need::Test,
+        "zonemaster-cli",
+        "zonemaster-cli",
+        "an independent judge of a zone and its servers",
+    ),
+    package(
+        Need::Test,
+        "iproute2",
+        "ip",
+        "network namespaces for tests that need networks of their own",
+    ),
+    package(
+        Need::Test,
         "haproxy",
         "haproxy",
         "peer of `bench http`, and its tests",

@@ -11,3 +11,4 @@ mod models;
 mod pages;
 mod run;
 mod serve;
+mod zonemaster;
