@@ -9,7 +9,8 @@ pub fn run() -> Result<()> {
     setup::run(setup::Need::Build)?;
     shell::run(&mut shell::cargo(&[
         "build",
-        "--release",
+        "--profile",
+        "dist",
         "--package",
         "meridian",
     ]))?;
@@ -22,7 +23,7 @@ pub fn run() -> Result<()> {
     std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let target = folder.to_string_lossy();
     for source in [
-        "target/release/meridian",
+        "target/dist/meridian",
         "LICENSE",
         "README.md",
         "config/examples",
