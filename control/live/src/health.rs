@@ -5,8 +5,11 @@
 //! serves new clients when its probes do not say *down*, it is not ejected, and
 //! nobody drains it. Passive ejection ends by time (doubling for a repeat
 //! offender) because an endpoint may pass its health check and still fail requests.
+//!
+//! Every endpoint also remembers its last [`FLIPS_KEPT`] changes: one that went back and forth
+//! [`FLAPPING_FROM`] times within [`FLAP_WINDOW`] is *flapping*, and says so until it has been quiet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use meridian_topology::EndpointId;
@@ -18,6 +21,12 @@ pub const EJECTION_FIRST: Duration = Duration::from_secs(5);
 pub const EJECTION_MAX: Duration = Duration::from_secs(300);
 /// An endpoint that behaved this long after its last ejection starts over at [`EJECTION_FIRST`].
 pub const EJECTION_FORGIVEN: Duration = Duration::from_secs(600);
+/// Changes of state older than this no longer count as flapping.
+pub const FLAP_WINDOW: Duration = Duration::from_secs(600);
+/// So many changes within [`FLAP_WINDOW`] are flapping: twice down and twice back.
+pub const FLAPPING_FROM: usize = 4;
+/// Changes remembered for each endpoint; more within the window are not told apart.
+pub const FLIPS_KEPT: usize = 64;
 
 /// What the probes last concluded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -42,6 +51,10 @@ pub struct EndpointHealth {
     pub since: Instant,
     ejected_until: Option<Instant>,
     ejections: u32,
+    /// Changes of the effective state since this process started.
+    transitions: u64,
+    /// When the latest of them were, oldest first, at most [`FLIPS_KEPT`].
+    flips: VecDeque<Instant>,
 }
 
 impl EndpointHealth {
@@ -52,7 +65,46 @@ impl EndpointHealth {
             since: now,
             ejected_until: None,
             ejections: 0,
+            transitions: 0,
+            flips: VecDeque::new(),
         }
+    }
+
+    /// Changes of the effective state since this process started.
+    pub fn transitions(&self) -> u64 {
+        self.transitions
+    }
+
+    /// Changes of the effective state within [`FLAP_WINDOW`], at most [`FLIPS_KEPT`].
+    pub fn recent_transitions(&self) -> usize {
+        self.flips.len()
+    }
+
+    /// Whether it goes back and forth.
+    pub fn is_flapping(&self) -> bool {
+        self.flips.len() >= FLAPPING_FROM
+    }
+
+    fn flipped(&mut self, now: Instant) {
+        self.since = now;
+        self.transitions += 1;
+        if self.flips.len() == FLIPS_KEPT {
+            self.flips.pop_front();
+        }
+        self.flips.push_back(now);
+    }
+
+    /// Forgets what lies behind the window; true when something did.
+    fn settle(&mut self, now: Instant) -> bool {
+        let before = self.flips.len();
+        while self
+            .flips
+            .front()
+            .is_some_and(|at| now.duration_since(*at) > FLAP_WINDOW)
+        {
+            self.flips.pop_front();
+        }
+        self.flips.len() != before
     }
 
     /// Whether new clients may be sent there, drains aside.
@@ -126,6 +178,15 @@ impl Ledger {
         })
     }
 
+    /// Lets old changes fall out of the window; true when an endpoint's count changed.
+    pub fn settle(&mut self, now: Instant) -> bool {
+        let mut changed = false;
+        for health in self.endpoints.values_mut() {
+            changed |= health.settle(now);
+        }
+        changed
+    }
+
     /// Ends the ejections whose time has come.
     pub fn expire(&mut self, now: Instant) -> Vec<Flip> {
         let due: Vec<EndpointId> = self
@@ -161,7 +222,7 @@ impl Ledger {
         if before == serves {
             return None;
         }
-        health.since = now;
+        health.flipped(now);
         Some(Flip {
             endpoint: endpoint.clone(),
             serves,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use meridian_telemetry::{MetricError, Metrics, Unit};
+use meridian_topology::{Endpoint, EndpointId, Topology};
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
 
 use crate::published::Published;
@@ -19,6 +20,10 @@ pub(crate) struct LiveMetrics {
     plan_bytes: IntGauge,
     rejected: IntGauge,
     flips: IntCounterVec,
+    endpoint_transitions: IntCounterVec,
+    region_transitions: IntCounterVec,
+    service_transitions: IntCounterVec,
+    flapping: IntGauge,
     /// Reports that the writer was too busy to take.
     pub reports_dropped: IntCounter,
 }
@@ -52,6 +57,29 @@ impl LiveMetrics {
                 "Effective health changes",
                 &["to"],
             )?,
+            endpoint_transitions: room.counter_vec(
+                "endpoint_transitions",
+                Unit::Count,
+                "Changes of each endpoint that ever changed; a series begins with the first",
+                &["endpoint", "region", "to"],
+            )?,
+            region_transitions: room.counter_vec(
+                "region_transitions",
+                Unit::Count,
+                "Times that a region lost its last serving endpoint or got its first one back",
+                &["region", "to"],
+            )?,
+            service_transitions: room.counter_vec(
+                "service_transitions",
+                Unit::Count,
+                "Times that a service lost its last serving endpoint of a region or got one back",
+                &["service", "region", "to"],
+            )?,
+            flapping: room.int_gauge(
+                "endpoints_flapping",
+                Unit::Count,
+                "Endpoints with four or more transitions in ten minutes",
+            )?,
             reports_dropped: room.counter(
                 "reports_dropped",
                 Unit::Count,
@@ -75,10 +103,49 @@ impl LiveMetrics {
         self.rejected.set(i64::from(rejected));
     }
 
-    /// An endpoint changed its effective state.
-    pub fn flipped(&self, serves: bool) {
-        self.flips
-            .with_label_values(&[if serves { "serving" } else { "down" }])
+    /// An endpoint changed its effective state; `serves_now` tells whether an endpoint serves after it.
+    ///
+    /// Labels are the operator's own ids. A series begins with its first transition, so that their
+    /// number is that of what ever failed, not services times regions.
+    pub fn flipped(
+        &self,
+        topology: &Topology,
+        endpoint: &Endpoint,
+        serves: bool,
+        serves_now: impl Fn(&EndpointId) -> bool,
+    ) {
+        let to = if serves { "serving" } else { "down" };
+        self.flips.with_label_values(&[to]).inc();
+        let region = topology.regions[endpoint.region.index()].id.as_str();
+        self.endpoint_transitions
+            .with_label_values(&[endpoint.id.as_str(), region, to])
             .inc();
+        // Whatever serves beside this endpoint was there before and stays: no transition of the whole.
+        let alone = |mut others: Box<dyn Iterator<Item = &Endpoint> + '_>| {
+            !others.any(|other| other.id != endpoint.id && serves_now(&other.id))
+        };
+        let neighbours = topology.endpoints_in(endpoint.region);
+        if alone(Box::new(neighbours.map(|(_, other)| other))) {
+            self.region_transitions
+                .with_label_values(&[region, to])
+                .inc();
+        }
+        for service in &endpoint.services {
+            let members = topology
+                .endpoints_in(endpoint.region)
+                .map(|(_, other)| other)
+                .filter(|other| other.services.contains(service));
+            if alone(Box::new(members)) {
+                let service = topology.services[service.index()].id.as_str();
+                self.service_transitions
+                    .with_label_values(&[service, region, to])
+                    .inc();
+            }
+        }
+    }
+
+    /// Endpoints that go back and forth at present.
+    pub fn set_flapping(&self, count: usize) {
+        self.flapping.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 }

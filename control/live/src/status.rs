@@ -72,6 +72,8 @@ pub struct RegionStatus {
     pub ramp: f64,
     /// Requests a second over its capacity; `None` without a capacity.
     pub utilization: Option<f64>,
+    /// Its endpoints that flap.
+    pub flapping: usize,
 }
 
 /// One endpoint at a glance.
@@ -89,4 +91,10 @@ pub struct EndpointStatus {
     pub cause: String,
     /// Seconds since the state last changed.
     pub since_s: u64,
+    /// Changes between serving and not since this process started, drains aside.
+    pub transitions: u64,
+    /// Those of the last ten minutes, at most 64.
+    pub recent_transitions: usize,
+    /// True from four changes in ten minutes on.
+    pub flapping: bool,
 }

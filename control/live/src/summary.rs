@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use meridian_topology::{Endpoint, RegionIdx};
+use meridian_topology::{Endpoint, RegionIdx, Topology};
 
-use crate::health::Probed;
+use crate::health::{EndpointHealth, Probed};
 use crate::published::Published;
 use crate::state::State;
 use crate::status::{EndpointStatus, RegionStatus, SourcesStatus, Status, StoreHealth};
@@ -33,12 +33,13 @@ pub(crate) fn status(published: &Published, state: &State, facts: Facts) -> Stat
         .enumerate()
         .filter_map(|(at, region)| {
             let members = topology.endpoints_in(RegionIdx::from_index(at)?);
-            let (all, serving) = members.fold((0, 0), |(all, serving), (index, _)| {
-                (
-                    all + 1,
-                    serving + usize::from(endpoints[index.index()].state == "serving"),
-                )
-            });
+            let (mut all, mut serving, mut flapping) = (0, 0, 0);
+            for (index, _) in members {
+                let endpoint = &endpoints[index.index()];
+                all += 1;
+                serving += usize::from(endpoint.state == "serving");
+                flapping += usize::from(endpoint.flapping);
+            }
             Some(RegionStatus {
                 id: region.id.to_string(),
                 serving,
@@ -47,6 +48,7 @@ pub(crate) fn status(published: &Published, state: &State, facts: Facts) -> Stat
                     || state.admin.drained_regions.contains(&region.id),
                 ramp: state.share(&region.id).get(),
                 utilization: world.load.utilization.get(&region.id).copied(),
+                flapping,
             })
         })
         .collect();
@@ -63,9 +65,29 @@ pub(crate) fn status(published: &Published, state: &State, facts: Facts) -> Stat
             .map(|scores| scores.version().to_owned()),
         store: facts.store,
         regions,
+        warnings: warnings(topology, &endpoints),
         endpoints,
-        warnings: topology.lints().iter().map(ToString::to_string).collect(),
     }
+}
+
+/// Most flapping endpoints that are named one by one.
+const FLAPPING_NAMED_MAX: usize = 20;
+
+/// Doubts about the configuration, and endpoints that go back and forth.
+fn warnings(topology: &Topology, endpoints: &[EndpointStatus]) -> Vec<String> {
+    let mut warnings: Vec<String> = topology.lints().iter().map(ToString::to_string).collect();
+    let flapping = || endpoints.iter().filter(|endpoint| endpoint.flapping);
+    warnings.extend(flapping().take(FLAPPING_NAMED_MAX).map(|endpoint| {
+        format!(
+            "endpoint {} is flapping: {} transitions in 10 min, last cause: {}",
+            endpoint.id, endpoint.recent_transitions, endpoint.cause
+        )
+    }));
+    let unnamed = flapping().skip(FLAPPING_NAMED_MAX).count();
+    if unnamed > 0 {
+        warnings.push(format!("{unnamed} more endpoints are flapping"));
+    }
+    warnings
 }
 
 fn endpoint_status(
@@ -93,5 +115,8 @@ fn endpoint_status(
         state: word,
         cause: health.map_or_else(|| "not probed yet".into(), |health| health.cause.clone()),
         since_s: health.map_or(0, |health| now.duration_since(health.since).as_secs()),
+        transitions: health.map_or(0, EndpointHealth::transitions),
+        recent_transitions: health.map_or(0, EndpointHealth::recent_transitions),
+        flapping: health.is_some_and(EndpointHealth::is_flapping),
     }
 }

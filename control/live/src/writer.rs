@@ -196,6 +196,7 @@ impl Writer {
         for flip in self.state.ledger.expire(now) {
             self.flip(Some(flip));
         }
+        self.stale |= self.state.ledger.settle(now);
         let published = self.out.plan.full();
         if self.ramps_due || self.state.is_ramping() {
             self.ramps_due = false;
@@ -242,7 +243,14 @@ impl Writer {
             cause,
         } = flip;
         tracing::warn!(%endpoint, %region, serves, %cause, "endpoint changed state");
-        self.out.metrics.flipped(serves);
+        let topology = &published.world.topology;
+        if let Some(index) = topology.endpoint(&endpoint) {
+            let known = &topology.endpoints[index.index()];
+            let ledger = &self.state.ledger;
+            self.out
+                .metrics
+                .flipped(topology, known, serves, |id| ledger.serves(id));
+        }
         self.out
             .health
             .send_replace(Arc::new(self.state.health(&published.world.topology)));
@@ -446,9 +454,10 @@ impl Writer {
         self.out
             .health
             .send_replace(Arc::new(self.state.health(&published.world.topology)));
-        self.out
-            .status
-            .send_replace(Arc::new(summary::status(&published, &self.state, facts)));
+        let status = summary::status(&published, &self.state, facts);
+        let flapping = status.endpoints.iter().filter(|it| it.flapping).count();
+        self.out.metrics.set_flapping(flapping);
+        self.out.status.send_replace(Arc::new(status));
     }
 }
 

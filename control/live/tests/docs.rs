@@ -31,6 +31,7 @@ use tokio_util::task::TaskTracker;
 /// Pages whose blocks are read by a test of their own room, and that test.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("dns.md", "geodns/tests/it/docs.rs"),
+    ("dns-operate.md", "geodns/tests/it/docs.rs"),
     ("http.md", "proxy/http/tests/it/docs.rs"),
     ("streams.md", "proxy/stream/tests/it/docs.rs"),
     (

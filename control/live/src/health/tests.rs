@@ -73,3 +73,41 @@ fn ejections_are_bounded() {
         assert_eq!(ledger.expire(now).len(), 1);
     }
 }
+
+#[test]
+fn flapping_is_seen_and_forgotten() {
+    let mut now = Instant::now();
+    let mut ledger = Ledger::default();
+    let mut flip = |ledger: &mut Ledger, probed| {
+        now += Duration::from_secs(1);
+        ledger.probe(&id(), probed, "probe", now);
+        now
+    };
+    for round in 1..=2 {
+        flip(&mut ledger, Probed::Down);
+        assert!(!ledger.get(&id()).unwrap().is_flapping(), "{round}");
+        flip(&mut ledger, Probed::Up);
+    }
+    let health = ledger.get(&id()).unwrap();
+    assert_eq!((health.transitions(), health.recent_transitions()), (4, 4));
+    assert!(health.is_flapping());
+    // A verdict that changes nothing is no transition.
+    let last = flip(&mut ledger, Probed::Up);
+    assert_eq!(ledger.get(&id()).unwrap().transitions(), 4);
+
+    // The first two leave the window, a second apart; the count of all stays.
+    assert!(!ledger.settle(last));
+    assert!(ledger.settle(last + FLAP_WINDOW - Duration::from_secs(2)));
+    let health = ledger.get(&id()).unwrap();
+    assert_eq!((health.transitions(), health.recent_transitions()), (4, 2));
+    assert!(!health.is_flapping());
+
+    // However often it flips, memory is bounded.
+    for _ in 0..FLIPS_KEPT {
+        flip(&mut ledger, Probed::Down);
+        flip(&mut ledger, Probed::Up);
+    }
+    let health = ledger.get(&id()).unwrap();
+    assert_eq!(health.recent_transitions(), FLIPS_KEPT);
+    assert_eq!(health.transitions(), 4 + 2 * FLIPS_KEPT as u64);
+}

@@ -38,6 +38,50 @@ async fn a_dead_endpoint_is_avoided_without_a_compile_and_taken_back() {
 
     rig.endpoints.near = Some(TcpListener::bind(address).unwrap());
     rig.until_picked("near-1").await;
+
+    // The service lost its only endpoint of the region and got it back, and nothing else moved.
+    let metrics = rig.metrics.render().unwrap();
+    for (name, labels) in [
+        ("endpoint", "endpoint=\"near-1\",region=\"near\""),
+        ("region", "region=\"near\""),
+        ("service", "region=\"near\",service=\"shop\""),
+    ] {
+        for to in ["down", "serving"] {
+            let sample =
+                format!("meridian_live_{name}_transitions_total{{{labels},to=\"{to}\"}} 1");
+            assert!(metrics.contains(&sample), "{sample}: {metrics}");
+        }
+    }
+    assert!(!metrics.contains("region=\"far\""), "{metrics}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_goes_back_and_forth_is_named() {
+    let mut rig = Rig::start().await;
+    rig.until_picked("near-1").await;
+    let address = rig.endpoints.addresses().0;
+    for _ in 0..2 {
+        drop(rig.endpoints.near.take());
+        rig.until_picked("far-1").await;
+        rig.endpoints.near = Some(TcpListener::bind(address).unwrap());
+        rig.until_picked("near-1").await;
+    }
+    let flaps = || {
+        let status = rig.live.status();
+        let near = status.endpoints.iter().find(|it| it.id == "near-1");
+        near.is_some_and(|it| it.flapping && it.recent_transitions == 4)
+            && status
+                .warnings
+                .iter()
+                .any(|it| it.contains("near-1 is flapping: 4 transitions"))
+            && status.regions.iter().any(|it| it.flapping == 1)
+    };
+    rig.until("it is named", flaps).await;
+    let metrics = rig.metrics.render().unwrap();
+    assert!(
+        metrics.contains("meridian_live_endpoints_flapping 1"),
+        "{metrics}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
