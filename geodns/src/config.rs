@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
+use crate::dnstap::config::DnstapConfig;
 use crate::guard::{CookieSettings, CookiesConfig, Guard, RateLimitConfig, RateSettings};
 use crate::responder::{AnswerRules, EcsTrust};
 use crate::transfer::config::{Sections, TransferSettings};
@@ -82,6 +83,9 @@ pub struct DnsConfig {
     /// [`DnsConfig::keep_zones_in`].
     #[serde(skip)]
     pub state: Option<PathBuf>,
+    /// Queries and responses as dnstap frames, for whoever looks at traffic. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dnstap: Option<DnstapConfig>,
 }
 
 /// See [`DnsConfig::client_subnet`].
@@ -135,6 +139,7 @@ impl Default for DnsConfig {
             secondaries: Vec::new(),
             updates: Vec::new(),
             state: None,
+            dnstap: None,
         }
     }
 }
@@ -194,6 +199,7 @@ pub struct DnsSettings {
     pub(crate) https: Option<HttpsConfig>,
     pub(crate) quic: Option<QuicConfig>,
     pub(crate) transfers: TransferSettings,
+    pub(crate) dnstap: Option<DnstapConfig>,
 }
 
 /// Checked bounds on connections.
@@ -269,6 +275,7 @@ impl DnsConfig {
         self.tls.as_ref().map_or(Ok(()), TlsConfig::check)?;
         self.https.as_ref().map_or(Ok(()), HttpsConfig::check)?;
         self.quic.as_ref().map_or(Ok(()), QuicConfig::check)?;
+        self.dnstap.as_ref().map_or(Ok(()), DnstapConfig::check)?;
         let rate = self.rate_limit.as_ref();
         let transfers = Sections {
             tsig_keys: &self.tsig_keys,
@@ -279,6 +286,7 @@ impl DnsConfig {
         }
         .check()?;
         Ok(DnsSettings {
+            dnstap: self.dnstap.clone(),
             listen: self.listen.clone(),
             workers,
             rules: AnswerRules {

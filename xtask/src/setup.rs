@@ -74,7 +74,18 @@ const PACKAGES: &[Package] = &[
         "kdig",
         "an independent DNS client in the GeoDNS tests",
     ),
-    package(Need::Test, "bind9-dnsutils", "dig", "another one"),
+    package(
+        Need::Test,
+        "bind9-dnsutils",
+        "dig",
+        "another one, and dnstap-read",
+    ),
+    package(
+        Need::Test,
+        "fstrm-bin",
+        "fstrm_capture",
+        "an independent reader of our dnstap sockets",
+    ),
     package(
         Need::Test,
         "python3",

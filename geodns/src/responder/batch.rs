@@ -11,6 +11,7 @@ use arc_swap::Guard;
 use meridian_telemetry::{Decision, Surface};
 
 use super::{Asked, Outcome, Reply, Responder, SteeredFact, Transport, answer, slip, unix_time};
+use crate::dnstap::Tapped;
 use crate::guard::Ruling;
 use crate::metrics::Tally;
 use crate::wire::TCP_BYTES_MAX;
@@ -58,6 +59,7 @@ impl<'r> Batch<'r> {
             }
         }
         self.count(transport, &outcome);
+        self.show(packet, source, transport, &outcome, out);
         outcome
     }
 
@@ -82,6 +84,7 @@ impl<'r> Batch<'r> {
             outcome = answer(&self.zones, rules, &asked, out);
         }
         self.count(transport, &outcome);
+        self.show(packet, source, transport, &outcome, out);
         outcome
     }
 
@@ -97,6 +100,31 @@ impl<'r> Batch<'r> {
             transport,
             now_unix_seconds: self.now_unix_seconds,
         }
+    }
+
+    /// Shows a message and what became of it to dnstap, if it is on.
+    #[inline]
+    fn show(
+        &self,
+        query: &[u8],
+        source: SocketAddr,
+        transport: Transport,
+        outcome: &Outcome,
+        out: &[u8],
+    ) {
+        let Some(tap) = &self.responder.tap else {
+            return;
+        };
+        let response = match outcome {
+            Outcome::Reply(reply) => out.get(..reply.bytes),
+            _ => None,
+        };
+        tap.offer(&Tapped {
+            query,
+            response,
+            source,
+            transport,
+        });
     }
 
     fn count(&mut self, transport: Transport, outcome: &Outcome) {

@@ -27,6 +27,7 @@ use meridian_telemetry::decision::DecisionIds;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::dnstap::Tap;
 use crate::guard::{CookieSeen, Guard, Visitor};
 use crate::metrics::DnsMetrics;
 use crate::wire::{
@@ -344,6 +345,7 @@ pub struct Responder {
     metrics: DnsMetrics,
     decisions: DecisionLog,
     ids: DecisionIds,
+    tap: Option<Tap>,
 }
 
 impl Responder {
@@ -377,7 +379,15 @@ impl Responder {
             metrics,
             decisions,
             ids,
+            tap: None,
         }
+    }
+
+    /// Hands queries and responses to dnstap from now on.
+    #[must_use]
+    pub fn tapped_by(mut self, tap: Option<Tap>) -> Self {
+        self.tap = tap;
+        self
     }
 
     /// The zones in force, for status pages and `meridian dns query`.

@@ -33,6 +33,7 @@ use tokio_rustls::{TlsAcceptor, rustls};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::config::DnsSettings;
+use crate::dnstap::Tap;
 use crate::guard::{Guard, GuardError, Seats};
 use crate::metrics::DnsMetrics;
 use crate::responder::{AnswerRules, Responder, Transport};
@@ -58,8 +59,8 @@ pub enum DnsError {
         #[source]
         source: io::Error,
     },
-    /// A UDP thread could not be started.
-    #[error("dns: cannot start a UDP thread")]
+    /// A UDP thread, or that of dnstap, could not be started.
+    #[error("dns: cannot start a thread")]
     Thread(#[source] io::Error),
     /// A UDP thread stopped although nobody asked it to.
     #[error("dns: the UDP worker of {address} stopped")]
@@ -151,6 +152,8 @@ impl DnsServer {
             .collect::<Result<_, _>>()?;
         let following = CancellationToken::new();
         let prepared = Prepared::load(&settings.transfers, shelf, metrics, &following)?;
+        let tap = settings.dnstap.as_ref();
+        let tap = tap.map(|config| Tap::start(config, metrics)).transpose();
         let metrics = DnsMetrics::register(metrics)?;
         let tcp = settings.tcp;
         let seats = Seats::new(tcp.connections_max, tcp.per_client_max, tcp.idle_timeout);
@@ -164,7 +167,8 @@ impl DnsServer {
             ..settings.rules.clone()
         };
         let responder =
-            Responder::follow(plan, shelf, rules, metrics, decisions, following.clone());
+            Responder::follow(plan, shelf, rules, metrics, decisions, following.clone())
+                .tapped_by(tap.map_err(DnsError::Thread)?);
         let responder = Arc::new(responder);
         Ok(Self {
             transfers: Transfers::start(prepared, &responder, following.clone()),
