@@ -78,6 +78,14 @@ impl Admin {
         })
     }
 
+    /// Whether anybody listens there.
+    pub async fn is_there(&self) -> bool {
+        match &self.address {
+            Address::Tcp(address) => TcpStream::connect(address).await.is_ok(),
+            Address::Unix(socket) => UnixStream::connect(socket).await.is_ok(),
+        }
+    }
+
     /// Reads `path`.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         let body = self.send(Method::GET, path, Bytes::new()).await?;

@@ -7,6 +7,7 @@ pub mod dns;
 pub mod drain;
 pub mod explain;
 pub mod get;
+mod get_dns;
 pub mod init;
 pub mod man;
 pub mod models;

@@ -4,6 +4,7 @@ mod client;
 mod commands;
 mod config;
 mod demo;
+mod dns_facts;
 mod failure;
 mod framed;
 mod output;
@@ -98,7 +99,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Drain(args) => drain::run(node, &args).await,
         Command::Undrain(args) => drain::undo(node, &args).await,
         Command::Models(args) => models::run(node, &args),
-        Command::Dns(args) => dns::run(node, &args),
+        Command::Dns(args) => dns::run(node, &args).await,
         Command::Demo(args) => demo::run(&args).await,
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use meridian_admin::AdminServer;
-use meridian_geodns::DnsServer;
+use meridian_admin::{AdminServer, DnsFacts};
 use meridian_geodns::zone::ZoneShelf;
+use meridian_geodns::{DnsServer, Responder};
 use meridian_http::{HttpServer, HttpTelemetry};
 use meridian_live::{LiveConfig, LiveHandle};
 use meridian_stream::{StreamParts, StreamServer};
@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{Deployment, NodeConfig, Role};
+use crate::dns_facts::RunningDns;
 use crate::failure::Failure;
 use crate::signals::Signals;
 
@@ -79,8 +80,11 @@ impl Node {
         metrics: &Metrics,
     ) -> Result<(), Failure> {
         let has = |role| deployment.node.roles.contains(&role);
+        let mut dns = None;
         if has(Role::Dns) {
-            self.start_dns(&deployment.node, metrics)?;
+            let responder = self.start_dns(&deployment.node, metrics)?;
+            let live = self.live.clone();
+            dns = Some(Arc::new(RunningDns { responder, live }) as Arc<dyn DnsFacts>);
         }
         if has(Role::Http) {
             self.start_http(&deployment.node, metrics)?;
@@ -88,14 +92,18 @@ impl Node {
         if has(Role::Stream) {
             self.start_streams(&deployment.node, metrics)?;
         }
-        let admin =
-            AdminServer::bind(&deployment.node.admin, self.live.clone(), metrics.clone()).await?;
+        let config = &deployment.node.admin;
+        let admin = AdminServer::bind(config, self.live.clone(), dns, metrics.clone()).await?;
         self.listen("admin", admin.local_addrs());
         self.tasks.spawn(admin.run(self.shutdown.clone()));
         Ok(())
     }
 
-    fn start_dns(&mut self, node: &NodeConfig, metrics: &Metrics) -> Result<(), Failure> {
+    fn start_dns(
+        &mut self,
+        node: &NodeConfig,
+        metrics: &Metrics,
+    ) -> Result<Arc<Responder>, Failure> {
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let settings = node.dns.validate(cores)?;
         let server = DnsServer::bind(
@@ -106,10 +114,10 @@ impl Node {
             self.decisions.clone(),
         )?;
         self.listen("dns", server.local_addrs());
-        let shutdown = self.shutdown.clone();
+        let (responder, shutdown) = (server.responder(), self.shutdown.clone());
         self.tasks
             .spawn(async move { report("dns", server.run(shutdown).await) });
-        Ok(())
+        Ok(responder)
     }
 
     fn start_http(&mut self, node: &NodeConfig, metrics: &Metrics) -> Result<(), Failure> {

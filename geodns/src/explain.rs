@@ -9,12 +9,12 @@ use std::sync::Arc;
 use hickory_proto::op::{Edns, Message, Query};
 use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsCode, EdnsOption};
 use hickory_proto::rr::{Name, Record, RecordType};
-use meridian_engine::{Explanation, Surface, explain};
+use meridian_engine::{Explanation, Surface, World, explain};
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::responder::{AnswerRules, Asked, EcsTrust, Outcome, Transport, answer};
-use crate::wire::TCP_BYTES_MAX;
+use crate::responder::{AnswerRules, Asked, EcsTrust, Outcome, SteeredFact, Transport, answer};
+use crate::wire::{Rcode, TCP_BYTES_MAX};
 use crate::zone::ShelfSnapshot;
 use crate::zones::Zones;
 
@@ -101,7 +101,8 @@ impl From<&Record> for ExplainedRecord {
     }
 }
 
-/// Plays a question of a client, as a resolver that discloses the whole address would ask it.
+/// Plays a question of a client, as a resolver that discloses the whole address would ask it. The
+/// reasons are those of the world that the zones' plan was made from.
 ///
 /// # Errors
 /// [`QueryExplainError`].
@@ -110,6 +111,63 @@ pub fn query_explain(
     rules: &AnswerRules,
     question: ClientQuestion<'_>,
 ) -> Result<QueryExplanation, QueryExplainError> {
+    query_explain_in(zones, rules, question, &zones.published().world)
+}
+
+/// The same with the reasons of `world`: a running node knows more of this moment than its plan does.
+///
+/// # Errors
+/// [`QueryExplainError`].
+pub fn query_explain_in(
+    zones: &Zones,
+    rules: &AnswerRules,
+    question: ClientQuestion<'_>,
+    world: &World,
+) -> Result<QueryExplanation, QueryExplainError> {
+    let played = play(zones, rules, question)?;
+    let published = zones.published();
+    let steering = played.steered.map(|fact| {
+        explain(
+            world,
+            &meridian_engine::Query {
+                service: published.world.topology.services[fact.service.index()]
+                    .id
+                    .clone(),
+                client: meridian_engine::explain::Client::Address(question.client),
+                surface: Surface::Dns,
+                key: None,
+                plan_generation: Some(published.plan.generation()),
+            },
+        )
+    });
+    let records = |section: &[Record]| section.iter().map(ExplainedRecord::from).collect();
+    Ok(QueryExplanation {
+        name: question.name.to_owned(),
+        rtype: question.rtype.to_string(),
+        client: question.client,
+        rcode: played.rcode.as_str(),
+        authoritative: played.message.metadata.authoritative,
+        answers: records(&played.message.answers),
+        authorities: records(&played.message.authorities),
+        scope: played.scope,
+        steering: steering.transpose()?,
+    })
+}
+
+/// A question's answer, read back.
+pub(crate) struct Played {
+    pub(crate) message: Message,
+    pub(crate) rcode: Rcode,
+    pub(crate) scope: Option<u8>,
+    pub(crate) steered: Option<SteeredFact>,
+}
+
+/// Asks the packet path.
+pub(crate) fn play(
+    zones: &Zones,
+    rules: &AnswerRules,
+    question: ClientQuestion<'_>,
+) -> Result<Played, QueryExplainError> {
     // The client is not a resolver whose word must be weighed; but where nobody's is taken, the
     // answer goes by the source address.
     let ecs = match rules.ecs {
@@ -128,35 +186,11 @@ pub fn query_explain(
         return Err(QueryExplainError::Unreadable("no answer at all".into()));
     };
     let message = Message::from_vec(&out[..reply.bytes]).map_err(|error| unreadable(&error))?;
-    let published = zones.published();
-    let steering = reply.steered.map(|fact| {
-        explain(
-            &published.world,
-            &meridian_engine::Query {
-                service: published.world.topology.services[fact.service.index()]
-                    .id
-                    .clone(),
-                client: meridian_engine::explain::Client::Address(question.client),
-                surface: Surface::Dns,
-                key: None,
-                plan_generation: Some(published.plan.generation()),
-            },
-        )
-    });
-    Ok(QueryExplanation {
-        name: question.name.to_owned(),
-        rtype: question.rtype.to_string(),
-        client: question.client,
-        rcode: reply.rcode.as_str(),
-        authoritative: message.metadata.authoritative,
-        answers: message.answers.iter().map(ExplainedRecord::from).collect(),
-        authorities: message
-            .authorities
-            .iter()
-            .map(ExplainedRecord::from)
-            .collect(),
+    Ok(Played {
         scope: scope_of(&message),
-        steering: steering.transpose()?,
+        rcode: reply.rcode,
+        steered: reply.steered,
+        message,
     })
 }
 

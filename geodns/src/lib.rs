@@ -9,11 +9,14 @@
 //! What this room does not do yet, on purpose: DNSSEC, transfers, TSIG.
 
 pub mod config;
+pub mod dnstap;
 mod explain;
 pub mod guard;
 mod metrics;
 pub mod responder;
 mod server;
+pub mod status;
+mod surface;
 pub mod transfer;
 pub mod wire;
 pub mod zone;
@@ -22,11 +25,14 @@ mod zones;
 pub use config::{ConfigError, DnsConfig, DnsSettings};
 pub use explain::{
     ClientQuestion, ExplainedRecord, QueryExplainError, QueryExplanation, query_explain,
-    zones_for_query,
+    query_explain_in, zones_for_query,
 };
 pub use metrics::DnsMetrics;
 pub use responder::{AnswerRules, Asked, EcsTrust, Outcome, Responder, Transport};
 pub use server::{DnsError, DnsServer};
+pub use surface::{
+    DnsSurface, SURFACE_NAMES_MAX, SurfaceFallback, SurfaceName, SurfaceQuestion, surface_explain,
+};
 pub use zones::Zones;
 
 #[cfg(test)]

@@ -4,11 +4,14 @@
 //! those of transports and response codes at start, those of services and regions when zones are
 //! built. No label has values that clients choose.
 
+use std::collections::BTreeMap;
+
 use meridian_engine::Pick;
 use meridian_telemetry::metrics::{IntCounter, IntCounterVec, IntGauge};
 use meridian_telemetry::{MetricError, Metrics, Unit};
 use meridian_topology::{ServiceId, Topology};
 
+use crate::dnstap::TapMetrics;
 use crate::guard::{CookieSeen, NoSeat, Ruling};
 use crate::responder::Transport;
 use crate::wire::Rcode;
@@ -101,6 +104,8 @@ impl DnsMetrics {
     /// # Errors
     /// [`MetricError`] when a name is taken by a metric of another shape.
     pub fn register(metrics: &Metrics) -> Result<Self, MetricError> {
+        // Shown also while dnstap is off, so that an alert has something to look at.
+        TapMetrics::register(metrics)?;
         let room = metrics.room("dns")?;
         let queries = room.counter_vec(
             "queries",
@@ -244,6 +249,26 @@ impl DnsMetrics {
 
     pub(crate) fn count_handshake_failure(&self, transport: Transport) {
         self.handshake_failures[transport as usize].inc();
+    }
+
+    /// What was counted since the start, by metric and label; services are not told apart.
+    #[must_use]
+    pub fn totals(&self) -> BTreeMap<String, u64> {
+        let queries = Transport::ALL
+            .iter()
+            .zip(&self.queries)
+            .map(|(transport, it)| (format!("queries.{}", transport.as_str()), it.get()));
+        let responses = Rcode::ALL
+            .iter()
+            .zip(&self.responses)
+            .map(|(rcode, it)| (format!("responses.{}", rcode.as_str()), it.get()));
+        let others = [
+            ("dropped", &self.dropped),
+            ("truncated", &self.truncated),
+            ("send_errors", &self.send_errors),
+        ];
+        let others = others.map(|(name, it)| (name.to_owned(), it.get()));
+        queries.chain(responses).chain(others).collect()
     }
 
     pub(crate) fn set_zone_problems(&self, count: usize) {

@@ -4,7 +4,10 @@ use std::net::IpAddr;
 
 use meridian_engine::explain::ExplainedFallback;
 use meridian_engine::{Explanation, Surface};
+use meridian_geodns::surface_explain;
 use meridian_topology::ServiceId;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::client::{Admin, NodeArgs};
 use crate::failure::Failure;
@@ -63,9 +66,8 @@ pub struct ExplainArgs {
 
 /// Asks the node, or decides offline, and prints.
 pub async fn run(node: &NodeArgs, args: &ExplainArgs) -> Result<(), Failure> {
-    let explanation = if args.offline {
-        let world = super::offline::world(&node.dir)?;
-        super::offline::explain(&world, &args.service, args.client, args.at.surface())?
+    let explained = if args.offline {
+        offline(node, args)?
     } else {
         let path = format!(
             "/v1/explain?service={}&client={}&at={}",
@@ -73,13 +75,68 @@ pub async fn run(node: &NodeArgs, args: &ExplainArgs) -> Result<(), Failure> {
             args.client,
             args.at.word()
         );
-        Admin::find(node)?.get::<Explanation>(&path).await?
+        Admin::find(node)?.get::<Explained>(&path).await?
     };
     match args.output {
-        Format::Json => output::json(&explanation)?,
-        Format::Table => print(&explanation),
+        Format::Json => output::json(&explained)?,
+        Format::Table => {
+            print(&explained.decision);
+            if let Some(dns) = &explained.dns {
+                print_dns(dns);
+            }
+        }
     }
     Ok(())
+}
+
+/// The decision, and what the surface that was asked adds to it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Explained {
+    #[serde(flatten)]
+    decision: Explanation,
+    /// Names, answers, TTL and scope, at `--at dns`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    dns: Option<Value>,
+}
+
+/// The same without a node.
+fn offline(node: &NodeArgs, args: &ExplainArgs) -> Result<Explained, Failure> {
+    let world = super::offline::world(&node.dir)?;
+    let decision = super::offline::explain(&world, &args.service, args.client, args.at.surface())?;
+    let dns = match args.at {
+        At::Dns => {
+            let (zones, settings) = super::offline::zones(&node.dir, world)?;
+            let rules = settings.rules();
+            let said = surface_explain(&zones, rules, &args.service, args.client);
+            Some(serde_json::to_value(said)?)
+        }
+        At::Http | At::Stream | At::L4 => None,
+    };
+    Ok(Explained { decision, dns })
+}
+
+/// What DNS adds, for people.
+fn print_dns(dns: &Value) {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    for name in list(&dns["names"]) {
+        for question in list(&name["questions"]) {
+            let word = |key: &str| question[key].as_str().unwrap_or_default().to_owned();
+            output::line(format_args!(
+                "\nDNS {} {}: {}",
+                name["name"].as_str().unwrap_or_default(),
+                word("type"),
+                word("rcode")
+            ));
+            for record in list(&question["answers"]) {
+                let text = record["data"].as_str().unwrap_or_default();
+                output::line(format_args!("  {text}"));
+            }
+            let ttl = &question["ttl"];
+            output::line(format_args!("  TTL {ttl}: {}", word("ttl_reason")));
+            let scope = &question["scope"];
+            output::line(format_args!("  scope {scope}: {}", word("scope_reason")));
+        }
+    }
 }
 
 /// The explanation for people.

@@ -1,5 +1,6 @@
 //! `meridian get`: facts of a running node.
 
+use meridian_topology::ServiceId;
 use meridian_train::{Entry, Registry};
 use serde_json::Value;
 
@@ -31,6 +32,8 @@ enum What {
     Drains,
     /// The YAML texts in the store.
     Sources,
+    /// DNS: zones, names with their members, and what each continent is answered.
+    Dns,
 }
 
 #[derive(Debug, clap::Args)]
@@ -40,6 +43,15 @@ enum What {
 pub struct GetArgs {
     /// The facts.
     what: What,
+    /// With `dns`: only names behind this one, the `next` of the page before.
+    #[arg(long)]
+    pub(super) after: Option<String>,
+    /// With `dns`: names on a page, 1 to 500. Default 100.
+    #[arg(long)]
+    pub(super) limit: Option<usize>,
+    /// With `dns`: only names of this service.
+    #[arg(long)]
+    pub(super) service: Option<ServiceId>,
     /// How they are printed.
     #[arg(long, short, default_value = "table")]
     output: Format,
@@ -49,6 +61,7 @@ pub struct GetArgs {
 pub async fn run(node: &NodeArgs, args: &GetArgs) -> Result<(), Failure> {
     let facts = match args.what {
         What::Models => models(node).await?,
+        What::Dns => super::get_dns::facts(&Admin::find(node)?, args).await?,
         what => facts(&Admin::find(node)?, what).await?,
     };
     match args.output {
@@ -68,13 +81,14 @@ const PLAN: [&str; 6] = [
     "model",
 ];
 /// Columns of regions, in `get regions` and below `get status`.
-const REGIONS: [&str; 6] = [
+const REGIONS: [&str; 7] = [
     "id",
     "serving",
     "endpoints",
     "drained",
     "ramp",
     "utilization",
+    "flapping",
 ];
 
 async fn facts(admin: &Admin, what: What) -> Result<Value, Failure> {
@@ -85,6 +99,7 @@ async fn facts(admin: &Admin, what: What) -> Result<Value, Failure> {
         What::Probes => "/v1/probes",
         What::Drains => "/v1/drains",
         What::Sources => "/v1/sources",
+        What::Dns => "/v1/dns",
     };
     let mut whole: Value = admin.get(path).await?;
     Ok(match what {
@@ -103,7 +118,7 @@ async fn facts(admin: &Admin, what: What) -> Result<Value, Failure> {
         What::Endpoints => whole["endpoints"].take(),
         What::Services => whole["services"].take(),
         What::Models => whole["model"].take(),
-        What::Policies | What::Probes | What::Drains | What::Sources => whole,
+        What::Policies | What::Probes | What::Drains | What::Sources | What::Dns => whole,
     })
 }
 
@@ -135,7 +150,15 @@ fn print(what: What, facts: &Value) {
         What::Regions => columns(facts, REGIONS),
         What::Endpoints => columns(
             facts,
-            ["id", "region", "address", "state", "since_s", "cause"],
+            [
+                "id",
+                "region",
+                "address",
+                "state",
+                "since_s",
+                "transitions",
+                "cause",
+            ],
         ),
         What::Services => columns(facts, ["id", "policy"]),
         What::Policies => columns(facts, ["id", "description"]),
@@ -146,6 +169,7 @@ fn print(what: What, facts: &Value) {
         ),
         What::Drains => columns(facts, ["target", "reason"]),
         What::Sources => sources(facts),
+        What::Dns => super::get_dns::print(facts),
     }
 }
 
@@ -186,7 +210,7 @@ fn sources(facts: &Value) {
     }
 }
 
-fn columns<const N: usize>(facts: &Value, keys: [&str; N]) {
+pub(super) fn columns<const N: usize>(facts: &Value, keys: [&str; N]) {
     let rows: Vec<[String; N]> = facts
         .as_array()
         .into_iter()
@@ -197,7 +221,7 @@ fn columns<const N: usize>(facts: &Value, keys: [&str; N]) {
 }
 
 /// A cell: `{region: x}` of a drain reads `region x`.
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Null => "-".into(),

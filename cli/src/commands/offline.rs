@@ -1,12 +1,15 @@
 //! The world of a deployment directory, without a node: everything healthy, no load.
 
 use std::net::IpAddr;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
 use meridian_engine::explain::Client;
 use meridian_engine::{Explanation, Query, Surface, World};
-use meridian_live::{GeoSources, read_directory};
+use meridian_geodns::zone::ShelfSnapshot;
+use meridian_geodns::{DnsSettings, Zones, zones_for_query};
+use meridian_live::{GeoSources, PlanHandle, read_directory};
 use meridian_topology::ServiceId;
 
 use crate::config::Deployment;
@@ -31,6 +34,15 @@ pub fn world(folder: &Path) -> Result<World, Failure> {
         world.scores = Some(Arc::new(scores));
     }
     Ok(world)
+}
+
+/// The DNS zones of a world, and the settings its answers follow.
+pub fn zones(folder: &Path, world: World) -> Result<(Zones, DnsSettings), Failure> {
+    let plan = PlanHandle::fixed(world);
+    let zones = zones_for_query(Arc::clone(&plan.full()), &ShelfSnapshot::new())?;
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let settings = Deployment::read(folder)?.node.dns.validate(cores)?;
+    Ok((zones, settings))
 }
 
 /// Where `client` would be sent.

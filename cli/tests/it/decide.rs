@@ -1,6 +1,6 @@
 //! Decisions without a node: `explain --offline` and `dns query`.
 
-use crate::run::{Said, meridian, repository, word};
+use crate::run::{Said, copy_example, meridian, repository, word};
 
 /// In blocks that registries gave to Germany and to the United States.
 const GERMAN: &str = "85.214.132.117";
@@ -72,7 +72,14 @@ fn a_service_that_is_not_there_is_a_failure() {
 #[test]
 fn dns_answers_by_country() {
     for (client, addresses) in [(GERMAN, "127.10.3."), (AMERICAN, "127.10.")] {
-        let query = ["dns", "query", "shop.demo.test", "--client", client];
+        let query = [
+            "dns",
+            "query",
+            "--offline",
+            "shop.demo.test",
+            "--client",
+            client,
+        ];
         let said = in_demo(&[&query[..], &["-o", "json"]].concat())
             .fine()
             .json();
@@ -85,11 +92,20 @@ fn dns_answers_by_country() {
             assert!(table.contains(data), "{table}");
         }
     }
-    let said = in_demo(&["dns", "query", "nobody.demo.test", "--client", GERMAN]).fine();
+    let said = in_demo(&[
+        "dns",
+        "query",
+        "--offline",
+        "nobody.demo.test",
+        "--client",
+        GERMAN,
+    ])
+    .fine();
     assert!(said.out.to_lowercase().contains("nx"), "{}", said.out);
     let said = in_demo(&[
         "dns",
         "query",
+        "--offline",
         "demo.test",
         "--type",
         "TXT",
@@ -110,4 +126,61 @@ fn without_a_node_commands_say_how_to_get_one() {
     .unwrap();
     let said = meridian(&["get", "status", "--dir", word(folder.path())]).ends_with_code(1);
     assert!(said.err.contains("meridian serve"), "{}", said.err);
+}
+
+#[test]
+fn an_explanation_at_dns_has_the_surfaces_own_facts() {
+    let explain = |at: &str| {
+        let words = [
+            "explain",
+            "--offline",
+            "--service",
+            "shop",
+            "--client",
+            GERMAN,
+            "--at",
+            at,
+            "-o",
+            "json",
+        ];
+        in_demo(&words).fine().json()
+    };
+    let dns = &explain("dns")["dns"];
+    let question = &dns["names"][0]["questions"][0];
+    assert_eq!(dns["names"][0]["name"], "shop.demo.test", "{dns}");
+    assert_eq!(dns["families"], "ipv4", "{dns}");
+    assert_eq!(question["rcode"], "NOERROR", "{dns}");
+    let reason = question["ttl_reason"].as_str().unwrap();
+    assert!(reason.starts_with("the service's `ttl`"), "{dns}");
+    assert_eq!(question["ttl"], dns["configured_ttl"], "{dns}");
+    assert!(question["scope"].is_u64(), "{dns}");
+    // Only that surface has them.
+    assert!(explain("http").get("dns").is_none());
+}
+
+/// Where no node answers, the directory does, and a line says so; who insists on a node is refused.
+#[test]
+fn a_query_says_whom_it_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    copy_example("demo", folder.path());
+    let node = "admin: { listen: \"127.0.0.1:1\" }\n";
+    std::fs::write(folder.path().join("meridian.yaml"), node).unwrap();
+    let query = [
+        "dns",
+        "query",
+        "shop.demo.test",
+        "--client",
+        GERMAN,
+        "--dir",
+        word(folder.path()),
+    ];
+    let said = meridian(&query).fine();
+    assert!(said.err.contains("no node answers"), "{}", said.err);
+    assert!(said.out.contains("127.10.3."), "{}", said.out);
+    let refused = meridian(&[&query[..], &["--live"]].concat()).ends_with_code(1);
+    assert!(
+        refused.err.contains("no node answers at"),
+        "{}",
+        refused.err
+    );
 }

@@ -23,6 +23,13 @@ http: { listen: ["127.0.0.1:0"] }
 admin: { listen: "127.0.0.1:0" }
 "#;
 
+/// Probes are looked at and move nobody.
+const NO_FAILOVER: &str = r#"
+multi_region_config:
+  regions: { primary: us-east-1, secondary: [us-west-2, eu-central-1, eu-west-1, asia-northeast1] }
+  failover: { automatic_failover: false }
+"#;
+
 struct Node {
     folder: TempDir,
     child: Child,
@@ -30,10 +37,15 @@ struct Node {
 
 impl Node {
     async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    /// The same with more in its `meridian.yaml`.
+    async fn start_with(more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().join("edge");
         copy_example("demo", &dir);
-        std::fs::write(dir.join("meridian.yaml"), NODE).unwrap();
+        std::fs::write(dir.join("meridian.yaml"), format!("{NODE}{more}")).unwrap();
         // Outside of the directory, which is watched.
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let mut serve = Command::from(command(&["serve", "--dir", word(&dir)]));
@@ -113,6 +125,7 @@ async fn a_node_answers_for_itself() {
         ("probes", "consecutive"),
         ("drains", "reason"),
         ("sources", "# policies/shop.yaml"),
+        ("dns", "shop.demo.test"),
     ] {
         let table = node.run(&["get", what]).fine().out;
         assert!(table.contains(part), "{what}: {table}");
@@ -190,6 +203,94 @@ async fn a_node_is_changed_from_outside() {
     assert!(refused.err.contains("401"), "{}", refused.err);
     let token = node.dir().join("state/admin.token");
     meridian(&[&undrain[..], &["--token-file", word(&token)]].concat()).fine();
+    node.stop().await;
+}
+
+/// The status page and `dns query` tell of this moment: a drained region is gone from both at once.
+#[tokio::test]
+async fn dns_is_seen_as_it_is_answered_now() {
+    const GERMAN: &str = "85.214.132.117";
+    // Nobody plays the endpoints here: their failing probes must not move clients.
+    let node = Node::start_with(NO_FAILOVER).await;
+    let query = [
+        "dns",
+        "query",
+        "shop.demo.test",
+        "--client",
+        GERMAN,
+        "-o",
+        "json",
+    ];
+    let page = [
+        "get",
+        "dns",
+        "--service",
+        "shop",
+        "--limit",
+        "1",
+        "-o",
+        "json",
+    ];
+    let said = node.run(&[&query[..], &["--live"]].concat()).fine().json();
+    assert_eq!(said["rcode"], "NOERROR", "{said}");
+    assert!(said["steering"]["choice"].is_object(), "{said}");
+    let facts = node.run(&page).fine().json();
+    let zone = &facts["summary"]["zones"][0];
+    assert_eq!(zone["origin"], "demo.test", "{facts}");
+    assert!(zone["serial"].is_u64(), "{facts}");
+    assert!(facts["summary"]["counters"]["queries.udp"].is_u64());
+    let name = &facts["names"][0];
+    assert_eq!(name["service"], "shop", "{facts}");
+    let of = |name: &serde_json::Value, continent: &str| {
+        let rows = name["continents"].as_array().unwrap();
+        rows.iter()
+            .find(|row| row["continent"] == continent)
+            .unwrap()
+            .clone()
+    };
+    assert!(
+        of(name, "europe")["classes"].as_u64().unwrap() > 20,
+        "{name}"
+    );
+    assert!(of(name, "europe")["regions"][0]["region"].is_string());
+
+    node.run(&["drain", "region", "eu-central-1", "--force"])
+        .fine();
+    node.until(&query, |said| {
+        let answers = said.json()["answers"].as_array().cloned().unwrap();
+        !answers.is_empty()
+            && answers
+                .iter()
+                .all(|answer| !answer["data"].as_str().unwrap().starts_with("127.10.3."))
+    })
+    .await;
+    node.until(&page, |said| {
+        let facts = said.json();
+        let members = facts["names"][0]["members"].as_array().cloned().unwrap();
+        let drained = members
+            .iter()
+            .filter(|member| member["region"] == "eu-central-1")
+            .all(|member| member["state"] == "drained");
+        let europe = of(&facts["names"][0], "europe");
+        let left = europe["regions"].as_array().cloned().unwrap();
+        drained && left.iter().all(|row| row["region"] != "eu-central-1")
+    })
+    .await;
+    let explain = [
+        "explain",
+        "--service",
+        "shop",
+        "--client",
+        GERMAN,
+        "-o",
+        "json",
+    ];
+    let dns = &node.run(&explain).fine().json()["dns"];
+    assert_eq!(dns["names"][0]["name"], "shop.demo.test", "{dns}");
+    let unknown = node
+        .run(&["dns", "query", "a..b", "--client", GERMAN])
+        .ends_with_code(1);
+    assert!(unknown.err.contains("not a domain name"), "{}", unknown.err);
     node.stop().await;
 }
 

@@ -2,6 +2,7 @@
 //! writer's.
 
 mod change;
+mod dns;
 mod document;
 mod drain;
 mod explain;
@@ -22,6 +23,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use self::document::{Document, complete};
+use crate::dns::DnsFacts;
 use crate::error::ApiError;
 use crate::events;
 use crate::limits::{BODY_BYTES_MAX, SMALL_BODY_BYTES_MAX};
@@ -31,6 +33,8 @@ use crate::work::Work;
 #[derive(Clone)]
 pub(crate) struct Api {
     pub live: LiveHandle,
+    /// The DNS room, on a node that answers DNS.
+    pub dns: Option<Arc<dyn DnsFacts>>,
     pub metrics: Metrics,
     pub work: Work,
     /// Places for event streams.
@@ -68,6 +72,9 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(read::policies))
         .routes(routes!(explain::explanation))
         .routes(routes!(read::probes))
+        .routes(routes!(dns::summary))
+        .routes(routes!(dns::names))
+        .routes(routes!(dns::query))
         .routes(routes!(drain::drains))
         .routes(routes!(drain::drain, drain::undrain))
         .routes(routes!(events::stream))

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! GET  /v1/status /v1/topology /v1/policies /v1/sources /v1/explain /v1/probes /v1/drains /v1/events
+//! GET  /v1/dns /v1/dns/names /v1/dns/query   what the DNS room answers
 //! PUT  /v1/sources                       the texts of a deployment, all or nothing
 //! PUT  /v1/drains/{region|endpoint}/ID   DELETE ends it
 //! GET  /v1/openapi.json   /metrics   /healthz
@@ -24,6 +25,7 @@ mod api;
 mod auth;
 mod body;
 pub mod config;
+mod dns;
 mod error;
 mod events;
 pub mod limits;
@@ -35,6 +37,7 @@ mod work;
 
 pub use api::openapi;
 pub use config::AdminConfig;
+pub use dns::{DnsFacts, DnsQuestion, NamesPage};
 pub use error::PlacedProblem;
 pub use limits::BODY_BYTES_MAX;
 pub use server::{AdminError, AdminServer};

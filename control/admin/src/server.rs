@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::{self, Api};
 use crate::auth::{Gate, guard};
 use crate::config::AdminConfig;
+use crate::dns::DnsFacts;
 use crate::serve::serve;
 use crate::socket::{self, Socket};
 use crate::token::Token;
@@ -54,13 +55,14 @@ pub struct AdminServer {
 }
 
 impl AdminServer {
-    /// Binds the listeners and reads or makes the token.
+    /// Binds the listeners and reads or makes the token. `dns` is the DNS room of a node that has one.
     ///
     /// # Errors
     /// When an address, the socket or the token file cannot be had: see [`AdminError`].
     pub async fn bind(
         config: &AdminConfig,
         live: LiveHandle,
+        dns: Option<Arc<dyn DnsFacts>>,
         metrics: Metrics,
     ) -> Result<Self, AdminError> {
         let listen = |source| AdminError::Listen {
@@ -86,6 +88,7 @@ impl AdminServer {
         let stopping = CancellationToken::new();
         let open = api::router(Api {
             live,
+            dns,
             metrics,
             work: Work::new(),
             streams: Arc::new(Semaphore::new(event_streams)),

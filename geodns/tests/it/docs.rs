@@ -10,6 +10,7 @@ use crate::fixture::{clients, world_of};
 
 const PAGE: &str = include_str!("../../../docs/dns.md");
 const TRANSPORT_PAGE: &str = include_str!("../../../docs/dns-transport.md");
+const OPERATE: &str = include_str!("../../../docs/dns-operate.md");
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -91,5 +92,37 @@ fn every_metric_is_listed() {
                 .any(|page| page.contains(&format!("`{name}`"))),
             "neither docs/dns.md nor docs/dns-transport.md lists {name}"
         );
+    }
+}
+
+#[test]
+fn the_operators_page_shows_what_loads_and_names_what_is_counted() {
+    let blocks: Vec<&str> = OPERATE
+        .split("```yaml\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap_or_default())
+        .collect();
+    assert_eq!(blocks.len(), 2);
+    for text in blocks {
+        let node = door::parse::<Node>("docs/dns-operate.md", text)
+            .unwrap_or_else(|problems| panic!("{problems}"));
+        let tap = node.value.dns.dnstap.clone();
+        assert!(tap.is_some(), "{text}");
+        node.value
+            .dns
+            .validate(std::num::NonZeroUsize::MIN)
+            .unwrap();
+    }
+    // Every metric of this room that the page alerts on exists.
+    let metrics = meridian_telemetry::Metrics::new();
+    meridian_geodns::DnsMetrics::register(&metrics).unwrap();
+    let known = metrics.names();
+    let words = OPERATE.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    let named: std::collections::BTreeSet<&str> = words
+        .filter(|word| word.starts_with("meridian_dns_"))
+        .collect();
+    assert!(named.len() > 6, "{named:?}");
+    for name in named {
+        assert!(known.iter().any(|it| it == name), "no metric {name}");
     }
 }

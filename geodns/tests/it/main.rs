@@ -8,6 +8,7 @@
 
 mod allocation;
 mod decisions;
+mod dnstap;
 mod docs;
 #[path = "../fixture/mod.rs"]
 mod fixture;

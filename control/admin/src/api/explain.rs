@@ -6,10 +6,10 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query as UrlQuery, State};
 use axum::response::Response;
 use meridian_engine::explain::Client;
-use meridian_engine::{Query, Surface, World, explain};
+use meridian_engine::{Explanation, Query, Surface, World, explain};
 use meridian_live::LiveHandle;
 use meridian_topology::ServiceId;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
 use super::Api;
@@ -30,9 +30,18 @@ pub(super) struct Question {
     at: Surface,
 }
 
+/// The engine's word, and what the surface that was asked adds to it.
+#[derive(Serialize)]
+struct Explained {
+    #[serde(flatten)]
+    explanation: Explanation,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dns: Option<serde_json::Value>,
+}
+
 /// Where a client would be sent at this moment, and why.
 #[utoipa::path(get, path = "/v1/explain", params(Question), responses(
-    (status = 200, body = Object, description = "`{service, policy, surface, client: {address, class, country, asn, location, …}, plan_generation, model, stages: [{name, kept, dropped: [{id, reason}], scores: [{id, selector, value, weight, contribution}]}], picks: [{endpoint, region, weight}], choice, fallback}`"),
+    (status = 200, body = Object, description = "`{service, policy, surface, client: {address, class, country, asn, location, …}, plan_generation, model, stages: [{name, kept, dropped: [{id, reason}], scores: [{id, selector, value, weight, contribution}]}], picks: [{endpoint, region, weight}], choice, fallback}`; at `dns` also `dns: {names: [{name, questions: [{type, rcode, answers, ttl, ttl_reason, scope, scope_reason}]}], families, configured_ttl, reason, fallback}`"),
     (status = 400, body = ApiError), (status = 503, body = ApiError)))]
 pub(super) async fn explanation(
     State(api): State<Api>,
@@ -43,7 +52,7 @@ pub(super) async fn explanation(
         .service
         .parse::<ServiceId>()
         .map_err(|error| ApiError::bad_request(format!("service: {error}")))?;
-    let live = api.live;
+    let (live, dns) = (api.live, api.dns);
     let answer = move || {
         let (world, generation) = world_and_generation(&live);
         let query = Query {
@@ -53,7 +62,16 @@ pub(super) async fn explanation(
             key: None,
             plan_generation: Some(generation),
         };
-        explain(&world, &query).map_err(|error| ApiError::bad_request(error.to_string()))
+        let explanation =
+            explain(&world, &query).map_err(|error| ApiError::bad_request(error.to_string()))?;
+        let surface = match (&dns, question.at) {
+            (Some(dns), Surface::Dns) => Some(dns.surface(&query.service, question.client)),
+            _ => None,
+        };
+        Ok(Explained {
+            explanation,
+            dns: surface,
+        })
     };
     api.work.json(answer).await
 }

@@ -22,8 +22,17 @@ async fn the_description_is_checked_in() {
             .replace("{kind}", "region")
             .replace("{id}", "us-east-1");
         if methods.get("get").is_some() && path != "/v1/events" {
-            let status = node.get(&path).await.status;
-            assert!(matches!(status, 200 | 400), "{path}: {status}");
+            let answer = node.get(&path).await;
+            // This node has no DNS room, and says so.
+            if path.starts_with("/v1/dns") {
+                answer.expect(404, "no_dns");
+                continue;
+            }
+            assert!(
+                matches!(answer.status, 200 | 400),
+                "{path}: {}",
+                answer.status
+            );
         }
     }
 }

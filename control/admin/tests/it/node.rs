@@ -205,7 +205,7 @@ async fn serve(
     metrics: &Metrics,
     stop: &CancellationToken,
 ) -> (SocketAddr, JoinHandle<()>) {
-    let server = AdminServer::bind(config, live.clone(), metrics.clone())
+    let server = AdminServer::bind(config, live.clone(), None, metrics.clone())
         .await
         .unwrap();
     let address = server.local_addrs()[0].parse().unwrap();
