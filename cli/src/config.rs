@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use meridian_admin::AdminConfig;
 use meridian_geodns::DnsConfig;
-use meridian_geodns::dnstap::config::DnstapConfig;
 use meridian_http::HttpConfig;
 use meridian_live::{GeoSources, NodeIntent};
 use meridian_probe::ProbeConfig;
@@ -199,12 +198,6 @@ fn paths(node: &mut NodeConfig) -> Vec<&mut PathBuf> {
     paths.extend(&mut node.geo.mmdb_city);
     paths.extend(&mut node.geo.mmdb_asn);
     paths.extend(&mut node.probe.ca_file);
-    paths.extend(
-        node.dns
-            .dnstap
-            .iter_mut()
-            .filter_map(DnstapConfig::path_mut),
-    );
     paths.extend(&mut node.telemetry.decision_log.directory);
     if let AccessTarget::File(file) = &mut node.telemetry.access_log.to {
         paths.push(file);

@@ -227,7 +227,9 @@ impl DnsConfig {
 
     /// Every path that the section names, to be made absolute.
     pub fn paths_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
-        self.tsig_keys.iter_mut().map(|key| &mut key.secret_file)
+        let dnstap = self.dnstap.iter_mut().filter_map(DnstapConfig::path_mut);
+        let keys = self.tsig_keys.iter_mut().map(|key| &mut key.secret_file);
+        keys.chain(dnstap)
     }
 
     /// Checks every bound. `cores` is the number of cores this process may use.
