@@ -88,6 +88,12 @@ const PACKAGES: &[Package] = &[
     ),
     package(
         Need::Test,
+        "curl",
+        "curl",
+        "an independent HTTP/2 client in the tests of DNS over HTTPS",
+    ),
+    package(
+        Need::Test,
         "python3",
         "python3",
         "a program that we did not write maps a class table",

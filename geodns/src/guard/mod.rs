@@ -173,3 +173,6 @@ impl Guard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -61,7 +61,7 @@ impl Ask {
         Self(message)
     }
 
-    pub(super) fn edns(mut self, change: impl FnOnce(&mut Edns)) -> Self {
+    pub(crate) fn edns(mut self, change: impl FnOnce(&mut Edns)) -> Self {
         change(self.0.edns.get_or_insert_with(Edns::new));
         self
     }

@@ -17,6 +17,7 @@ use data_encoding::BASE64URL_NOPAD;
 use h2::RecvStream;
 use h2::server::SendResponse;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
+use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
@@ -35,6 +36,8 @@ const MESSAGE_TYPE: &str = "application/dns-message";
 const HEADER_BYTES_MAX: u32 = 16 * 1024;
 /// What a client may send on one stream before it is read.
 const WINDOW_BYTES: u32 = 64 * 1024;
+/// What is read of a body that is refused.
+const DISCARD_BYTES_MAX: usize = 64 * 1024;
 /// Responses held back by a client's window, over all streams of a connection.
 const SEND_BUFFER_BYTES_MAX: usize = 256 * 1024;
 /// Streams that a client opened and reset before they were looked at; more ends the connection
@@ -109,31 +112,47 @@ async fn answer(
     service: Arc<Service>,
     house: House,
 ) {
-    let (response, body) = match query_of(request, &service, &house).await {
+    let (request, mut body) = request.into_parts();
+    let (response, answer) = match query_of(&request, &mut body, &service, &house).await {
         Ok(query) => dns(&query, source, &house).await,
         Err(status) => refused(status),
     };
-    let is_empty = body.is_empty();
+    let is_empty = answer.is_empty();
     // An error here is a client that has left.
     if let Ok(mut stream) = respond.send_response(response, is_empty)
         && !is_empty
     {
-        let _ = stream.send_data(body, true);
+        let _ = stream.send_data(answer, true);
+    }
+    // A body left unread would reset the stream, perhaps before the client has seen the answer.
+    let _ = house.seats.wait_for(discard(&mut body)).await;
+}
+
+/// Reads what is left of a body, up to [`DISCARD_BYTES_MAX`].
+async fn discard(body: &mut RecvStream) {
+    let mut bytes = 0;
+    while let Some(Ok(chunk)) = body.data().await {
+        bytes += chunk.len();
+        if bytes > DISCARD_BYTES_MAX {
+            return;
+        }
+        let _ = body.flow_control().release_capacity(chunk.len());
     }
 }
 
 /// The DNS message in a request, or the status that says what is wrong with it.
 async fn query_of(
-    request: Request<RecvStream>,
+    request: &Parts,
+    body: &mut RecvStream,
     service: &Service,
     house: &House,
 ) -> Result<Vec<u8>, StatusCode> {
-    if request.uri().path() != service.path {
+    if request.uri.path() != service.path {
         return Err(StatusCode::NOT_FOUND);
     }
-    match *request.method() {
+    match request.method {
         Method::GET => {
-            let mut parameters = request.uri().query().unwrap_or_default().split('&');
+            let mut parameters = request.uri.query().unwrap_or_default().split('&');
             let encoded = parameters
                 .find_map(|parameter| parameter.strip_prefix("dns="))
                 .ok_or(StatusCode::BAD_REQUEST)?;
@@ -145,21 +164,21 @@ async fn query_of(
                 .map_err(|_| StatusCode::BAD_REQUEST)
         }
         Method::POST => {
-            let media_type = request.headers().get(CONTENT_TYPE);
+            let media_type = request.headers.get(CONTENT_TYPE);
             let is_message = media_type
                 .and_then(|value| value.to_str().ok()?.split(';').next())
                 .is_some_and(|value| value.trim().eq_ignore_ascii_case(MESSAGE_TYPE));
             if !is_message {
                 return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
             }
-            let read = house.seats.wait_for(read_body(request.into_body()));
+            let read = house.seats.wait_for(read_body(body));
             read.await.ok_or(StatusCode::REQUEST_TIMEOUT)?
         }
         _ => Err(StatusCode::METHOD_NOT_ALLOWED),
     }
 }
 
-async fn read_body(mut body: RecvStream) -> Result<Vec<u8>, StatusCode> {
+async fn read_body(body: &mut RecvStream) -> Result<Vec<u8>, StatusCode> {
     let mut query = Vec::new();
     while let Some(chunk) = body.data().await {
         let chunk = chunk.map_err(|_| StatusCode::BAD_REQUEST)?;

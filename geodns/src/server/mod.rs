@@ -9,6 +9,7 @@
 //! are read again when their files change, and open connections keep what they agreed on.
 
 mod accept;
+mod encrypted;
 mod https;
 mod quic;
 mod tcp;
@@ -19,17 +20,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use meridian_accept::certs::CertWatcher;
-use meridian_accept::{
-    BindError, BindOptions, CertConfig, CertError, CertSource, CertStore, PortSharing, Unmatched,
-    bind_tcp, bind_udp,
-};
+use meridian_accept::{BindError, BindOptions, CertError, PortSharing, bind_tcp, bind_udp};
 use meridian_live::PlanHandle;
 use meridian_telemetry::{DecisionLog, MetricError, Metrics};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tokio_rustls::{TlsAcceptor, rustls};
+use tokio_rustls::rustls;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::config::DnsSettings;
@@ -40,6 +37,7 @@ use crate::responder::{AnswerRules, Responder, Transport};
 use crate::transfer::{Prepared, TransferError, Transfers, ZoneExchange};
 use crate::zone::ZoneShelf;
 use accept::{Front, House};
+use encrypted::Encrypted;
 
 /// Free ports tried for port 0: the one UDP was given may be taken for TCP.
 const FREE_PORT_TRIES: usize = 16;
@@ -102,9 +100,7 @@ pub enum DnsError {
 pub struct DnsServer {
     responder: Arc<Responder>,
     listeners: Vec<Listener>,
-    doors: Vec<Door>,
-    quic: Vec<(SocketAddr, quinn::Endpoint)>,
-    certificates: Vec<Arc<CertStore>>,
+    encrypted: Encrypted,
     seats: Seats,
     queries_max: usize,
     transfers: Transfers,
@@ -118,19 +114,6 @@ struct Listener {
     address: SocketAddr,
     udp: Vec<std::net::UdpSocket>,
     tcp: TcpListener,
-}
-
-/// An address of DoT or DoH.
-struct Door {
-    address: SocketAddr,
-    listener: TcpListener,
-    front: Front,
-}
-
-impl std::fmt::Debug for Door {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "Door({})", self.address)
-    }
 }
 
 impl DnsServer {
@@ -174,9 +157,7 @@ impl DnsServer {
             transfers: Transfers::start(prepared, &responder, following.clone()),
             responder,
             listeners,
-            doors: encrypted.doors,
-            quic: encrypted.quic,
-            certificates: encrypted.certificates,
+            encrypted,
             seats,
             queries_max: tcp.queries_max,
             following: following.drop_guard(),
@@ -195,12 +176,7 @@ impl DnsServer {
     /// The addresses of DoT, DoH and DoQ in use, in the order of the configuration.
     #[must_use]
     pub fn encrypted_addrs(&self) -> Vec<(Transport, SocketAddr)> {
-        let doors = self.doors.iter();
-        let doors = doors.map(|door| (door.front.transport(), door.address));
-        let quic = self.quic.iter();
-        doors
-            .chain(quic.map(|(address, _)| (Transport::Quic, *address)))
-            .collect()
+        self.encrypted.addresses()
     }
 
     /// What answers: for status pages.
@@ -224,9 +200,7 @@ impl DnsServer {
         let Self {
             responder,
             listeners,
-            doors,
-            quic,
-            certificates,
+            encrypted,
             seats,
             queries_max,
             transfers,
@@ -266,16 +240,7 @@ impl DnsServer {
             let (house, stop) = (house.clone(), stopping.clone());
             acceptors.spawn(accept::accept(listener.tcp, Front::Tcp, house, stop));
         }
-        for door in doors {
-            let (house, stop) = (house.clone(), stopping.clone());
-            acceptors.spawn(accept::accept(door.listener, door.front, house, stop));
-        }
-        for (_, endpoint) in quic {
-            acceptors.spawn(quic::accept(endpoint, house.clone(), stopping.clone()));
-        }
-        for store in certificates {
-            watch_certificates(store, &stopping);
-        }
+        encrypted.serve(&mut acceptors, &house, &stopping);
         acceptors.spawn(responder.rules().guard.clone().run(stopping.clone()));
         if failure.is_none() {
             failure = tokio::select! {
@@ -291,91 +256,6 @@ impl DnsServer {
         while acceptors.join_next().await.is_some() {}
         drop(following);
         failure.map_or(Ok(()), Err)
-    }
-}
-
-/// What DoT, DoH and DoQ are served on.
-#[derive(Default)]
-struct Encrypted {
-    doors: Vec<Door>,
-    quic: Vec<(SocketAddr, quinn::Endpoint)>,
-    certificates: Vec<Arc<CertStore>>,
-}
-
-impl Encrypted {
-    fn open(settings: &DnsSettings) -> Result<Self, DnsError> {
-        let mut opened = Self::default();
-        if let Some(config) = &settings.tls {
-            let store = opened.certificates("tls", &config.certificates)?;
-            let front = Front::Tls(acceptor(&store, b"dot")?);
-            opened.doors(&config.listen, &front)?;
-        }
-        if let Some(config) = &settings.https {
-            let store = opened.certificates("https", &config.certificates)?;
-            let service = Arc::new(https::Service::new(config));
-            let front = Front::Https(acceptor(&store, b"h2")?, service);
-            opened.doors(&config.listen, &front)?;
-        }
-        if let Some(config) = &settings.quic {
-            let store = opened.certificates("quic", &config.certificates)?;
-            for address in &config.listen {
-                let endpoint = quic::open(*address, &store, config, settings.tcp)?;
-                let address = endpoint.local_addr().map_err(|source| DnsError::Socket {
-                    address: *address,
-                    source,
-                })?;
-                opened.quic.push((address, endpoint));
-            }
-        }
-        Ok(opened)
-    }
-
-    fn certificates(
-        &mut self,
-        transport: &'static str,
-        sources: &[CertSource],
-    ) -> Result<Arc<CertStore>, DnsError> {
-        let store = CertStore::load(CertConfig {
-            certificates: sources.to_vec(),
-            unmatched: Unmatched::First,
-        })
-        .map_err(|source| DnsError::Certificate {
-            transport,
-            source: Box::new(source),
-        })?;
-        self.certificates.push(Arc::clone(&store));
-        Ok(store)
-    }
-
-    fn doors(&mut self, listen: &[SocketAddr], front: &Front) -> Result<(), DnsError> {
-        for wanted in listen {
-            let listener = bind_tcp(*wanted, BindOptions::default())?;
-            let address = listener.local_addr().map_err(|source| DnsError::Socket {
-                address: *wanted,
-                source,
-            })?;
-            self.doors.push(Door {
-                address,
-                listener,
-                front: front.clone(),
-            });
-        }
-        Ok(())
-    }
-}
-
-fn acceptor(store: &Arc<CertStore>, alpn: &[u8]) -> Result<TlsAcceptor, DnsError> {
-    let config = store.server_config(&[alpn]).map_err(DnsError::Tls)?;
-    Ok(TlsAcceptor::from(Arc::new(config)))
-}
-
-/// Without a watch the certificates in use stay; that is worth a warning, not a refusal to serve.
-fn watch_certificates(store: Arc<CertStore>, stop: &CancellationToken) {
-    match CertWatcher::new(store) {
-        Ok(watcher) => {
-            tokio::spawn(watcher.run(stop.clone()));
-        }
-        Err(error) => tracing::warn!(%error, "dns: certificates will not be reloaded"),
     }
 }
 

@@ -167,12 +167,26 @@ async fn queries(
     code
 }
 
-/// Answers the query of one stream.
+/// Answers the query of one stream. A breach resets it; dropped, it would look like an empty answer.
 async fn answer(
     mut send: SendStream,
-    mut receive: RecvStream,
+    receive: RecvStream,
     source: SocketAddr,
     house: House,
+) -> Result<(), ProtocolError> {
+    let exchanged = exchange(&mut send, receive, source, &house).await;
+    if exchanged.is_err() {
+        // The client may have closed it already.
+        let _ = send.reset(PROTOCOL_ERROR);
+    }
+    exchanged
+}
+
+async fn exchange(
+    send: &mut SendStream,
+    mut receive: RecvStream,
+    source: SocketAddr,
+    house: &House,
 ) -> Result<(), ProtocolError> {
     let read = house
         .seats

@@ -10,8 +10,11 @@ mod allocation;
 mod decisions;
 mod dnstap;
 mod docs;
+mod edns;
+mod encrypted;
 #[path = "../fixture/mod.rs"]
 mod fixture;
+mod flood;
 mod malformed;
 mod publish;
 mod rig;

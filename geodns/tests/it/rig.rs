@@ -10,7 +10,7 @@ use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsOption};
 use hickory_proto::rr::{Name, RecordType};
 use meridian_geodns::transfer::ZoneExchange;
 use meridian_geodns::zone::ZoneShelf;
-use meridian_geodns::{DnsConfig, DnsError, DnsServer};
+use meridian_geodns::{DnsConfig, DnsError, DnsServer, Transport};
 use meridian_live::PlanHandle;
 use meridian_telemetry::{DecisionLog, Metrics};
 use tokio::task::JoinHandle;
@@ -21,6 +21,8 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 
 pub struct Rig {
     pub address: SocketAddr,
+    /// DoT, DoH and DoQ.
+    pub encrypted: Vec<(Transport, SocketAddr)>,
     pub plan: PlanHandle,
     pub shelf: ZoneShelf,
     pub metrics: Metrics,
@@ -46,10 +48,12 @@ impl Rig {
             DnsServer::bind(&settings, &plan, &shelf, &metrics, DecisionLog::off()).unwrap();
         let address = server.local_addrs()[0];
         let exchange = server.exchange();
+        let encrypted = server.encrypted_addrs();
         let shutdown = CancellationToken::new();
         let server = tokio::spawn(server.run(shutdown.clone()));
         Self {
             address,
+            encrypted,
             plan,
             shelf,
             metrics,
