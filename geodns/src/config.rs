@@ -15,6 +15,10 @@ use thiserror::Error;
 use crate::dnstap::config::DnstapConfig;
 use crate::guard::{CookieSettings, CookiesConfig, Guard, RateLimitConfig, RateSettings};
 use crate::responder::{AnswerRules, EcsTrust};
+use crate::server::xdp::config::XdpSettings;
+pub use crate::server::xdp::config::{
+    BusyPollConfig, XdpConfig, XdpConfigError, XdpMode, XdpZeroCopy,
+};
 use crate::transfer::config::{Sections, TransferSettings};
 use crate::transfer::{
     SecondaryConfig, TransferConfigError, TransfersConfig, TsigKeyConfig, UpdateConfig,
@@ -86,6 +90,8 @@ pub struct DnsConfig {
     /// Queries and responses as dnstap frames, for whoever looks at traffic. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dnstap: Option<DnstapConfig>,
+    /// Queries taken from network cards before the kernel's stack (AF_XDP). Default off.
+    pub xdp: XdpConfig,
 }
 
 /// See [`DnsConfig::client_subnet`].
@@ -140,6 +146,7 @@ impl Default for DnsConfig {
             updates: Vec::new(),
             state: None,
             dnstap: None,
+            xdp: XdpConfig::default(),
         }
     }
 }
@@ -184,6 +191,9 @@ pub enum ConfigError {
         /// What was given.
         path: String,
     },
+    /// `xdp` cannot be used as it is.
+    #[error(transparent)]
+    Xdp(#[from] XdpConfigError),
 }
 
 /// A checked configuration.
@@ -200,6 +210,7 @@ pub struct DnsSettings {
     pub(crate) quic: Option<QuicConfig>,
     pub(crate) transfers: TransferSettings,
     pub(crate) dnstap: Option<DnstapConfig>,
+    pub(crate) xdp: Option<XdpSettings>,
 }
 
 /// Checked bounds on connections.
@@ -309,6 +320,7 @@ impl DnsConfig {
             https: self.https.clone(),
             quic: self.quic.clone(),
             transfers,
+            xdp: self.xdp.validate(&self.listen)?,
         })
     }
 }

@@ -22,7 +22,7 @@ pub mod wire;
 pub mod zone;
 mod zones;
 
-pub use config::{ConfigError, DnsConfig, DnsSettings};
+pub use config::{ConfigError, DnsConfig, DnsSettings, XdpConfig};
 pub use explain::{
     ClientQuestion, ExplainedRecord, QueryExplainError, QueryExplanation, query_explain,
     query_explain_in, zones_for_query,

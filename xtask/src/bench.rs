@@ -8,7 +8,7 @@ use crate::{setup, shell};
 /// What `cargo xtask bench` passes on.
 #[derive(Args)]
 pub struct BenchArgs {
-    /// `decide`, `compile`, `dns` or `http`.
+    /// `decide`, `compile`, `dns`, `dns-xdp` or `http`.
     name: String,
     /// Only these peers, comma-separated.
     #[arg(long)]

@@ -136,6 +136,18 @@ const PACKAGES: &[Package] = &[
     ),
     package(
         Need::Test,
+        "ethtool",
+        "ethtool",
+        "VLAN offload in the AF_XDP tests, threaded NAPI in the bench",
+    ),
+    package(
+        Need::Test,
+        "iputils-ping",
+        "ping",
+        "ICMP still passes beside AF_XDP",
+    ),
+    package(
+        Need::Test,
         "zonemaster-cli",
         "zonemaster-cli",
         "an independent judge of a zone and its servers",

@@ -11,4 +11,5 @@ mod models;
 mod pages;
 mod run;
 mod serve;
+mod xdp;
 mod zonemaster;

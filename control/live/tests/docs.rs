@@ -32,6 +32,7 @@ use tokio_util::task::TaskTracker;
 const ELSEWHERE: &[(&str, &str)] = &[
     ("dns.md", "geodns/tests/it/docs.rs"),
     ("dns-operate.md", "geodns/tests/it/docs.rs"),
+    ("dns-xdp.md", "geodns/tests/it/xdp.rs"),
     ("http.md", "proxy/http/tests/it/docs.rs"),
     ("streams.md", "proxy/stream/tests/it/docs.rs"),
     (

@@ -68,6 +68,7 @@ fn bounds_are_bounds() {
             Err(ConfigError::NoListener) => assert_eq!(field, "none"),
             Err(ConfigError::Path { .. }) => assert_eq!(field, "https.path"),
             Err(ConfigError::Transfers(error)) => panic!("{error}"),
+            Err(error @ ConfigError::Xdp(_)) => panic!("{field}: {error}"),
             Ok(_) => panic!("{field} was accepted"),
         }
     };

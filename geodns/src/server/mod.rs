@@ -14,6 +14,7 @@ mod https;
 mod quic;
 mod tcp;
 mod udp;
+pub(crate) mod xdp;
 
 use std::io;
 use std::net::SocketAddr;
@@ -38,6 +39,8 @@ use crate::transfer::{Prepared, TransferError, Transfers, ZoneExchange};
 use crate::zone::ZoneShelf;
 use accept::{Front, House};
 use encrypted::Encrypted;
+use xdp::metrics::XdpMetrics;
+use xdp::{SlowReplies, Xdp};
 
 /// Free ports tried for port 0: the one UDP was given may be taken for TCP.
 const FREE_PORT_TRIES: usize = 16;
@@ -104,6 +107,7 @@ pub struct DnsServer {
     seats: Seats,
     queries_max: usize,
     transfers: Transfers,
+    xdp: Xdp,
     /// Ends the responder's following of plans with the server.
     following: DropGuard,
 }
@@ -128,7 +132,7 @@ impl DnsServer {
         metrics: &Metrics,
         decisions: DecisionLog,
     ) -> Result<Self, DnsError> {
-        let listeners = settings
+        let listeners: Vec<Listener> = settings
             .listen
             .iter()
             .map(|address| Listener::open(*address, settings.workers))
@@ -137,6 +141,11 @@ impl DnsServer {
         let prepared = Prepared::load(&settings.transfers, shelf, metrics, &following)?;
         let tap = settings.dnstap.as_ref();
         let tap = tap.map(|config| Tap::start(config, metrics)).transpose();
+        let xdp_metrics = settings
+            .xdp
+            .is_some()
+            .then(|| XdpMetrics::register(metrics))
+            .transpose()?;
         let metrics = DnsMetrics::register(metrics)?;
         let tcp = settings.tcp;
         let seats = Seats::new(tcp.connections_max, tcp.per_client_max, tcp.idle_timeout);
@@ -153,6 +162,14 @@ impl DnsServer {
             Responder::follow(plan, shelf, rules, metrics, decisions, following.clone())
                 .tapped_by(tap.map_err(DnsError::Thread)?);
         let responder = Arc::new(responder);
+        let addresses: Vec<_> = listeners.iter().map(Listener::address).collect();
+        let xdp = settings
+            .xdp
+            .as_ref()
+            .zip(xdp_metrics)
+            .map_or_else(Xdp::default, |(settings, metrics)| {
+                Xdp::open(settings, &addresses, &responder, &metrics)
+            });
         Ok(Self {
             transfers: Transfers::start(prepared, &responder, following.clone()),
             responder,
@@ -160,6 +177,7 @@ impl DnsServer {
             encrypted,
             seats,
             queries_max: tcp.queries_max,
+            xdp,
             following: following.drop_guard(),
         })
     }
@@ -167,10 +185,7 @@ impl DnsServer {
     /// The addresses in use, ports filled in; UDP and TCP are the same.
     #[must_use]
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
-        self.listeners
-            .iter()
-            .map(|listener| listener.address)
-            .collect()
+        self.listeners.iter().map(Listener::address).collect()
     }
 
     /// The addresses of DoT, DoH and DoQ in use, in the order of the configuration.
@@ -204,6 +219,7 @@ impl DnsServer {
             seats,
             queries_max,
             transfers,
+            xdp,
             following,
         } = self;
         let stop = StopWorkers::default();
@@ -218,6 +234,7 @@ impl DnsServer {
         let mut workers = JoinSet::new();
         let mut acceptors = JoinSet::new();
         let mut failure = None;
+        let xdp = xdp.start(&stop.0, SlowReplies::new(&slow, &listeners)?);
         for listener in listeners {
             for socket in listener.udp {
                 let worker = udp::Worker::new(
@@ -252,6 +269,7 @@ impl DnsServer {
         }
         drop(stop);
         stopping.cancel();
+        xdp.ended().await;
         while workers.join_next().await.is_some() {}
         while acceptors.join_next().await.is_some() {}
         drop(following);
@@ -283,6 +301,10 @@ fn spawn_worker(worker: udp::Worker, address: SocketAddr) -> Result<WorkerEnd, D
 }
 
 impl Listener {
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     fn open(address: SocketAddr, workers: usize) -> Result<Self, DnsError> {
         let tries = if address.port() == 0 {
             FREE_PORT_TRIES

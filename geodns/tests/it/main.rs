@@ -22,3 +22,4 @@ mod tcp;
 mod tools;
 mod transfers;
 mod udp;
+mod xdp;

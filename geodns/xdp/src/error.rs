@@ -54,6 +54,12 @@ pub enum XdpError {
         /// What the system said.
         source: io::Error,
     },
+    /// VLAN tags are taken off before the program sees a packet: answers would leave untagged.
+    #[error(
+        "{0} carries VLANs and takes their tags off early, so answers would leave untagged: \
+         `ethtool -K {0} rxvlan off`"
+    )]
+    StripsVlanTags(String),
     /// Another socket has the queue.
     #[error("queue {queue} of {interface} is already used by another AF_XDP socket")]
     QueueTaken {
@@ -64,7 +70,7 @@ pub enum XdpError {
     },
     /// The driver has no zero-copy, and nothing else was allowed.
     #[error(
-        "{interface} has no zero-copy for queue {queue} ({source}); set `zero_copy: auto` to copy"
+        "{interface} has no zero-copy for queue {queue} ({source}); set `zero_copy: auto` to copy instead"
     )]
     NoZeroCopy {
         /// Which interface.

@@ -106,6 +106,14 @@ impl Interface {
         self.ethtool(&mut value).is_ok() && value.data & ETH_FLAG_RXVLAN != 0
     }
 
+    /// Whether VLAN interfaces lie on top of it.
+    #[must_use]
+    pub fn carries_vlans(&self) -> bool {
+        // Of the thread, which may be in another network namespace than the process.
+        std::fs::read_to_string("/proc/thread-self/net/vlan/config")
+            .is_ok_and(|table| lists_parent(&table, &self.name))
+    }
+
     /// The largest IP packet it sends.
     ///
     /// # Errors
@@ -137,5 +145,48 @@ impl Interface {
             *to = libc::c_char::from_ne_bytes([from]);
         }
         request
+    }
+}
+
+/// Whether the kernel's table of VLANs (`vlan | id | parent`) has a VLAN of `parent`.
+fn lists_parent(table: &str, parent: &str) -> bool {
+    table
+        .lines()
+        .any(|line| line.split('|').nth(2).is_some_and(|of| of.trim() == parent))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Interface, lists_parent};
+    use crate::XdpError;
+
+    const TABLE: &str = "VLAN Dev name    | VLAN ID\n\
+        Name-Type: VLAN_NAME_TYPE_RAW_PLUS_VID_NO_PAD\n\
+        s0.7           | 7  | s0\n\
+        eth10.8        | 8  | eth10\n";
+
+    #[test]
+    fn vlans_are_found_by_their_parent() {
+        for (parent, found) in [
+            ("s0", true),
+            ("eth10", true),
+            ("eth1", false),
+            ("s0.7", false),
+        ] {
+            assert_eq!(lists_parent(TABLE, parent), found, "{parent}");
+        }
+    }
+
+    #[test]
+    fn loopback_is_an_interface_and_a_long_name_is_none() {
+        let loopback = Interface::named("lo").unwrap();
+        assert!(loopback.mtu().unwrap() >= 1280);
+        assert_eq!(loopback.queues(), 1);
+        for name in ["", "no such", "a-name-of-sixteen", "nul\0"] {
+            assert!(matches!(
+                Interface::named(name),
+                Err(XdpError::NoInterface(_))
+            ));
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
 
 use crate::bpf::{Map, MapKind, Program};
 use crate::error::XdpError;
@@ -11,6 +12,10 @@ use crate::interface::{Interface, QUEUES_MAX};
 use crate::program::{self, Action, COUNTERS, FRAGMENTS_KEY, TARGETS_MAX};
 use crate::socket::XdpSocket;
 
+/// How long another program on the interface is taken for one that is just going.
+const DETACH_WAIT: Duration = Duration::from_secs(1);
+/// Between two tries.
+const DETACH_TRY_EVERY: Duration = Duration::from_millis(10);
 // linux/if_link.h
 const XDP_FLAGS_SKB_MODE: u32 = 1 << 1;
 const XDP_FLAGS_DRV_MODE: u32 = 1 << 2;
@@ -88,7 +93,7 @@ impl Redirect {
         };
         let mut refusal = None;
         for &attached in order {
-            match program.attach(interface.index(), attached.flags()) {
+            match attach_soon(&program, interface, attached) {
                 Ok(link) => {
                     return Ok(Self {
                         _link: link,
@@ -132,6 +137,29 @@ impl Redirect {
     }
 }
 
+/// Attaches, and waits a moment for a program that is just going: a server may be restarted so fast
+/// that the kernel has not detached its last one.
+fn attach_soon(
+    program: &Program,
+    interface: &Interface,
+    attached: Attached,
+) -> io::Result<OwnedFd> {
+    let deadline = Instant::now() + DETACH_WAIT;
+    loop {
+        match program.attach(interface.index(), attached.flags()) {
+            Err(error) if is_taken(&error) && Instant::now() < deadline => {
+                // Nobody unparks it: this sleeps.
+                std::thread::park_timeout(DETACH_TRY_EVERY);
+            }
+            result => return result,
+        }
+    }
+}
+
+fn is_taken(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EBUSY | libc::EEXIST))
+}
+
 /// A loaded program with its maps of sockets and counters.
 pub(crate) fn load(
     targets: &[SocketAddr],
@@ -156,7 +184,7 @@ pub(crate) fn load(
 fn refused(interface: &Interface, attached: Attached, source: io::Error) -> XdpError {
     let name = interface.name().to_owned();
     match source.raw_os_error() {
-        Some(libc::EBUSY | libc::EEXIST) => XdpError::Taken { interface: name },
+        _ if is_taken(&source) => XdpError::Taken { interface: name },
         Some(libc::EPERM | libc::EACCES) => XdpError::Forbidden {
             what: "attaching an XDP program",
         },

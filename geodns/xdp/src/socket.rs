@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::XdpError;
 use crate::interface::Interface;
@@ -25,6 +25,11 @@ pub const PACKET_BYTES_MAX: usize = REPLY_AT - HEADROOM_BYTES;
 pub const REPLY_BYTES_MAX: usize = FRAME_BYTES - REPLY_AT;
 /// System calls for one batch of answers at most: the kernel may send them in parts.
 const SEND_CALLS_MAX: u32 = 8;
+/// The kernel lets a queue go a moment after its socket was closed, and a server may be restarted in
+/// that moment.
+const QUEUE_WAIT: Duration = Duration::from_secs(1);
+/// Between two tries.
+const QUEUE_TRY_EVERY: Duration = Duration::from_millis(10);
 /// linux/if_xdp.h since Linux 6.18: how many packets one call sends.
 const XDP_MAX_TX_SKB_BUDGET: libc::c_int = 9;
 /// asm/socket.h
@@ -291,6 +296,39 @@ impl XdpSocket {
         turn
     }
 
+    /// Puts up to `packets` packets of the caller's making into free frames: `write` is given the
+    /// memory and says how many bytes of it to send, or `None` to stop. How many were made; they leave
+    /// with the next [`XdpSocket::send`]. This is for load generators: a server only answers.
+    pub fn originate(
+        &mut self,
+        packets: u32,
+        mut write: impl FnMut(&mut [u8]) -> Option<usize>,
+    ) -> u32 {
+        self.reclaim();
+        let mut made = 0;
+        while made < packets.min(BATCH_MAX)
+            && self.tx.room(1) > 0
+            && let Some(frame) = self.free.pop()
+        {
+            let bytes = match self.frames.split(frame, 0) {
+                Some((_, out)) => write(out).filter(|bytes| (1..=out.len()).contains(bytes)),
+                None => None,
+            };
+            let Some(bytes) = bytes else {
+                self.free.push(frame);
+                break;
+            };
+            self.tx.push(libc::xdp_desc {
+                addr: frame + REPLY_AT as u64,
+                len: bytes as u32,
+                options: 0,
+            });
+            made += 1;
+        }
+        self.tx.publish();
+        made
+    }
+
     /// Has the kernel send what turns have answered, and with busy polling receive: one system
     /// call, and more only if the kernel sends in parts.
     ///
@@ -520,15 +558,29 @@ fn attach_to_queue(
         sxdp_queue_id: queue,
         sxdp_shared_umem_fd: 0,
     };
-    // SAFETY: the kernel reads one live address of the size given.
-    let bound = checked(unsafe {
-        libc::bind(
-            fd.as_raw_fd(),
-            std::ptr::from_ref(&address).cast(),
-            size_of::<libc::sockaddr_xdp>() as libc::socklen_t,
-        )
-    });
-    let Err(source) = bound else { return Ok(()) };
+    let try_once = || {
+        // SAFETY: the kernel reads one live address of the size given.
+        checked(unsafe {
+            libc::bind(
+                fd.as_raw_fd(),
+                std::ptr::from_ref(&address).cast(),
+                size_of::<libc::sockaddr_xdp>() as libc::socklen_t,
+            )
+        })
+    };
+    let deadline = Instant::now() + QUEUE_WAIT;
+    let source = loop {
+        match try_once() {
+            Ok(_) => return Ok(()),
+            Err(error)
+                if error.raw_os_error() == Some(libc::EBUSY) && Instant::now() < deadline =>
+            {
+                // Nobody unparks it: this sleeps.
+                std::thread::park_timeout(QUEUE_TRY_EVERY);
+            }
+            Err(error) => break error,
+        }
+    };
     let name = interface.name().to_owned();
     Err(match source.raw_os_error() {
         Some(libc::EBUSY) => XdpError::QueueTaken {

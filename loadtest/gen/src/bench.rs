@@ -1,9 +1,9 @@
 //! The benchmarks by name.
 
-use crate::{GenError, dns, engine, http, process, report::Report, rounds::Effort};
+use crate::{GenError, dns, dns_xdp, engine, http, process, report::Report, rounds::Effort};
 
 /// Every benchmark there is.
-pub const NAMES: [&str; 4] = ["decide", "compile", "dns", "http"];
+pub const NAMES: [&str; 5] = ["decide", "compile", "dns", "dns-xdp", "http"];
 
 /// Runs a benchmark against `peers`, or all it knows.
 ///
@@ -15,6 +15,7 @@ pub fn run(name: &str, peers: Option<&[String]>, effort: Effort) -> Result<Repor
         "decide" => engine::decide(effort),
         "compile" => engine::compile_plans(effort),
         "dns" => dns::run(peers, effort),
+        "dns-xdp" => dns_xdp::run(peers, effort),
         "http" => http::run(peers, effort),
         _ => Err(GenError::Unknown {
             what: "benchmark",

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand, ValueEnum};
-use meridian_gen::{GenError, bench, dns, dns::query::Ask, http, rounds::Effort};
+use meridian_gen::{GenError, bench, dns, dns::query::Ask, dns_xdp, http, rounds::Effort};
 
 /// Load, and side-by-side runs against peers.
 #[derive(Parser)]
@@ -20,7 +20,7 @@ struct Cli {
 enum Command {
     /// Run one benchmark; the table goes to standard error.
     Bench {
-        /// `decide`, `compile`, `dns` or `http`.
+        /// `decide`, `compile`, `dns`, `dns-xdp` or `http`.
         name: String,
         /// Only these peers, comma-separated.
         #[arg(long, value_delimiter = ',')]
@@ -39,6 +39,14 @@ enum Command {
         ask: Ask,
         target: SocketAddr,
         millis: u64,
+    },
+    /// Load a DNS server through AF_XDP, from this network namespace.
+    #[command(hide = true)]
+    LoadXdp {
+        qps: u32,
+        millis: u64,
+        #[command(flatten)]
+        path: dns_xdp::load::Path,
     },
     /// Answer HTTP requests with 1 KB.
     #[command(hide = true)]
@@ -100,6 +108,11 @@ fn run(command: Command) -> Result<(), GenError> {
                     serde_json::to_string(&found)?
                 }
             });
+        }
+        Command::LoadXdp { qps, millis, path } => {
+            let time = Duration::from_millis(millis);
+            let rate = dns_xdp::load::run(path, qps, time)?;
+            print(&serde_json::to_string(&rate)?);
         }
         Command::Respond { listen } => http::responder::run(listen)?,
     }

@@ -31,7 +31,11 @@ pub fn serve(folder: &Path) -> Result<Pinned, GenError> {
     Pinned::start(OURS, SUBJECT_CORE, &binary()?, &args, &log)
 }
 
-fn binary() -> Result<PathBuf, GenError> {
+/// Where our binary is.
+///
+/// # Errors
+/// When it was not built.
+pub fn binary() -> Result<PathBuf, GenError> {
     let here = std::env::current_exe()?;
     let binary = here.with_file_name("meridian");
     if binary.is_file() {
@@ -58,7 +62,15 @@ pub fn write_dns(
          dns: {{ listen: [\"{address}\"], workers: 1 }}\n\
          admin: {{ listen: \"{admin}\" }}\n"
     );
-    write_deployment(folder, &node, &dns_topology(geography))
+    write_dns_node(folder, &node, geography)
+}
+
+/// The same with a `meridian.yaml` of the caller's.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn write_dns_node(folder: &Path, node: &str, geography: &Geography) -> Result<(), GenError> {
+    write_deployment(folder, node, &dns_topology(geography))
 }
 
 /// A deployment that proxies host `bench.example` to one upstream.

@@ -94,6 +94,16 @@ impl Geography {
         }
     }
 
+    /// The same with the /24s of a /16 behind them, dealt to the places in turn.
+    #[must_use]
+    pub fn with_clients(mut self, [first, second]: [u8; 2]) -> Self {
+        self.networks.extend((0..=u8::MAX).map(|third| Network {
+            prefix: [first, second, third],
+            place: &PLACES[usize::from(third) % PLACES.len()],
+        }));
+        self
+    }
+
     /// How many networks there are.
     #[must_use]
     pub fn len(&self) -> usize {
