@@ -57,7 +57,8 @@ pub struct DnsConfig {
     /// Largest UDP response, 512 to 4096 bytes. Default 1232, which is not fragmented anywhere.
     pub udp_bytes_max: u16,
     /// Whose EDNS client subnets (RFC 7871) are believed: `everybody` (default), `nobody`, or
-    /// `from: ["192.0.2.0/24"]`, the networks of resolvers.
+    /// `from: ["192.0.2.0/24"]`, the networks of resolvers, or `except: ["203.0.113.7/32"]`, all but
+    /// these.
     pub client_subnet: ClientSubnetConfig,
     /// Largest TTL of an answer while a stand-in serves it. Default `"5s"`.
     #[serde(deserialize_with = "ttl_from_text", serialize_with = "as_text")]
@@ -105,6 +106,8 @@ pub enum ClientSubnetConfig {
     Nobody,
     /// Those of resolvers in these networks.
     From(#[schemars(with = "Vec<String>")] Vec<IpNet>),
+    /// Those of all resolvers but in these networks, whose clients are located by the resolver.
+    Except(#[schemars(with = "Vec<String>")] Vec<IpNet>),
 }
 
 /// Bounds on DNS over TCP (RFC 7766).
@@ -257,6 +260,10 @@ impl DnsConfig {
             ClientSubnetConfig::From(networks) => {
                 in_range("client_subnet.from", networks.len(), 1..=ECS_NETWORKS_MAX)?;
                 EcsTrust::From(networks.clone())
+            }
+            ClientSubnetConfig::Except(networks) => {
+                in_range("client_subnet.except", networks.len(), 1..=ECS_NETWORKS_MAX)?;
+                EcsTrust::Except(networks.clone())
             }
         };
         in_range("listen", self.listen.len(), 1..=LISTENERS_MAX)?;

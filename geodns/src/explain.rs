@@ -9,7 +9,7 @@ use std::sync::Arc;
 use hickory_proto::op::{Edns, Message, Query};
 use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsCode, EdnsOption};
 use hickory_proto::rr::{Name, Record, RecordType};
-use meridian_engine::{Explanation, Surface, World, explain};
+use meridian_engine::{Explanation, Family, Surface, World, explain};
 use serde::Serialize;
 use thiserror::Error;
 
@@ -135,6 +135,7 @@ pub fn query_explain_in(
                     .clone(),
                 client: meridian_engine::explain::Client::Address(question.client),
                 surface: Surface::Dns,
+                family: family_of(question.rtype),
                 key: None,
                 plan_generation: Some(published.plan.generation()),
             },
@@ -172,7 +173,7 @@ pub(crate) fn play(
     // answer goes by the source address.
     let ecs = match rules.ecs {
         EcsTrust::Nobody => EcsTrust::Nobody,
-        EcsTrust::Everybody | EcsTrust::From(_) => EcsTrust::Everybody,
+        EcsTrust::Everybody | EcsTrust::From(_) | EcsTrust::Except(_) => EcsTrust::Everybody,
     };
     let rules = AnswerRules {
         ecs,
@@ -226,6 +227,15 @@ fn query_packet(question: ClientQuestion<'_>) -> Result<Vec<u8>, QueryExplainErr
         .add_query(Query::query(name, question.rtype))
         .set_edns(edns);
     message.to_vec().map_err(|error| unreadable(&error))
+}
+
+/// The address family that a question is for.
+fn family_of(rtype: RecordType) -> Option<Family> {
+    match rtype {
+        RecordType::A => Some(Family::V4),
+        RecordType::AAAA => Some(Family::V6),
+        _ => None,
+    }
 }
 
 fn scope_of(message: &Message) -> Option<u8> {

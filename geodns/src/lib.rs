@@ -16,6 +16,7 @@ mod metrics;
 pub mod responder;
 mod server;
 pub mod status;
+mod steered;
 mod surface;
 pub mod transfer;
 pub mod wire;

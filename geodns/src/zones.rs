@@ -7,59 +7,19 @@
 mod topology;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use meridian_engine::Fallback;
-use meridian_engine::plan::MAX_ANSWERS;
+use meridian_engine::scopes::{COVER_BYTES_MAX, Scopes};
 use meridian_live::Published;
-use meridian_topology::{DnsAnswer, RegionIdx, Service, ServiceIdx};
+use meridian_topology::ServiceIdx;
 
-use crate::metrics::{DnsMetrics, SteeredCounters};
+use crate::metrics::DnsMetrics;
+use crate::steered::{Layer, SteeredName};
 use crate::zone::{
     ServedZone, ShelfSnapshot, StaticZone, SteeredIdx, ZoneError, ZoneSet, ZoneSetBuilder,
 };
-use topology::{static_zone, wire_name};
-
-/// What a steered name is answered with.
-#[derive(Debug)]
-pub(crate) enum SteeredAnswer {
-    /// Addresses of the picked endpoints.
-    Addresses {
-        /// At most this many, at least 1.
-        at_most: usize,
-        /// Which address families the service's endpoints have.
-        families: Families,
-    },
-    /// A name per region, by [`RegionIdx`].
-    Names(Box<[Option<Alias>]>),
-}
-
-/// The name that stands for a service in a region.
-#[derive(Debug)]
-pub(crate) struct Alias {
-    /// The wire form; topology names are in lower case, so it serves for lookups too.
-    pub(crate) target: Box<[u8]>,
-}
-
-/// Address families of a service's endpoints.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Families {
-    V4,
-    V6,
-    Both,
-}
-
-/// A service as its names need it.
-#[derive(Debug)]
-pub(crate) struct SteeredName {
-    pub(crate) service: ServiceIdx,
-    pub(crate) ttl_seconds: u32,
-    pub(crate) answer: SteeredAnswer,
-    /// What the policy answers when nobody is left; empty when it answers nothing.
-    pub(crate) fixed: Box<[IpAddr]>,
-    pub(crate) counters: SteeredCounters,
-}
+use topology::static_zone;
+pub(crate) use topology::wire_name;
 
 /// The zones and steered names of one published plan.
 #[derive(Debug)]
@@ -70,6 +30,8 @@ pub struct Zones {
     bases: BTreeMap<Box<[u8]>, Arc<StaticZone>>,
     /// By [`SteeredIdx`].
     steered: Box<[SteeredName]>,
+    /// Over which addresses the answers of each service may be shared.
+    pub(crate) scopes: Arc<Scopes>,
     problems: Vec<ZoneError>,
 }
 
@@ -109,16 +71,19 @@ impl Zones {
         for origin in shelf.unready() {
             builder.unready(origin);
         }
-        let mut steered = Vec::new();
+        let mut layer = Layer::new(&published, metrics);
         for service in &topology.services {
-            add_service(&mut builder, &mut steered, &published, service, metrics);
+            layer.service(&mut builder, service);
         }
+        let steered = layer.finish();
         let (set, problems) = builder.build();
+        let scopes = scopes_of(&published, before);
         Self {
             published,
             set,
             bases,
-            steered: steered.into(),
+            steered,
+            scopes,
             problems,
         }
     }
@@ -159,96 +124,15 @@ impl Zones {
     }
 }
 
-fn add_service(
-    builder: &mut ZoneSetBuilder,
-    steered: &mut Vec<SteeredName>,
-    published: &Published,
-    service: &Service,
-    metrics: &DnsMetrics,
-) {
-    let topology = &published.world.topology;
-    let (Some(dns), Some(idx)) = (&service.dns, topology.service(&service.id)) else {
-        return;
-    };
-    let answer = match &dns.answer {
-        DnsAnswer::Addresses { at_most } => {
-            let addresses = topology
-                .endpoints_of(idx)
-                .map(|(_, endpoint)| endpoint.address);
-            // Either the service or its policy may ask for several.
-            let at_most = usize::from(*at_most)
-                .max(published.plan.answers(idx))
-                .min(MAX_ANSWERS);
-            SteeredAnswer::Addresses {
-                at_most,
-                families: Families::of(addresses),
-            }
-        }
-        DnsAnswer::Cname { targets } => {
-            let mut names: Vec<Option<Alias>> = topology.regions.iter().map(|_| None).collect();
-            for (region, target) in targets {
-                if let Some(slot) = names.get_mut(region.index()) {
-                    *slot = Some(Alias {
-                        target: wire_name(target),
-                    });
-                }
-            }
-            SteeredAnswer::Names(names.into())
-        }
-    };
-    // A u32 of services would not fit into a ServiceIdx.
-    let steered_idx = SteeredIdx(steered.len() as u32);
-    let counters = metrics.steered(&service.id, topology);
-    steered.push(SteeredName {
-        service: idx,
-        ttl_seconds: dns.ttl.0,
-        answer,
-        fixed: fixed_answer(published, idx),
-        counters,
+/// The merged scopes of a plan; those of the zones before when nothing that they depend on changed.
+fn scopes_of(published: &Published, before: Option<&Zones>) -> Arc<Scopes> {
+    let classes = &published.world.classes;
+    let same = before.filter(|before| {
+        before.published.plan.generation() == published.plan.generation()
+            && Arc::ptr_eq(&before.published.world.classes, classes)
     });
-    for name in &dns.names {
-        builder.steered(&wire_name(name), steered_idx);
-    }
-}
-
-/// The static addresses of a service's policy that belong to no endpoint: an endpoint is answered
-/// only by a pick, because only picks stay inside the compliance wall and pass over the dead.
-fn fixed_answer(published: &Published, service: ServiceIdx) -> Box<[IpAddr]> {
-    let Fallback::Static(addresses) = published.plan.fallback(service) else {
-        return Box::default();
-    };
-    let endpoints = &published.world.topology.endpoints;
-    let is_endpoint = |address: IpAddr| {
-        endpoints
-            .iter()
-            .any(|endpoint| endpoint.address.to_canonical() == address.to_canonical())
-    };
-    let fixed = addresses.iter().copied();
-    fixed.filter(|address| !is_endpoint(*address)).collect()
-}
-
-impl Families {
-    /// An empty service counts as IPv4: it answers nothing in either family.
-    fn of(mut addresses: impl Iterator<Item = IpAddr>) -> Self {
-        let Some(first) = addresses.next() else {
-            return Self::V4;
-        };
-        if addresses.any(|address| address.is_ipv4() != first.is_ipv4()) {
-            Self::Both
-        } else if first.is_ipv4() {
-            Self::V4
-        } else {
-            Self::V6
-        }
-    }
-}
-
-impl SteeredAnswer {
-    /// The name for a region.
-    pub(crate) fn alias(&self, region: RegionIdx) -> Option<&Alias> {
-        match self {
-            Self::Names(names) => names.get(region.index())?.as_ref(),
-            Self::Addresses { .. } => None,
-        }
+    match same {
+        Some(before) => Arc::clone(&before.scopes),
+        None => Arc::new(Scopes::build(&published.plan, classes, COVER_BYTES_MAX)),
     }
 }

@@ -56,6 +56,7 @@ pub fn explain(
         service: service.clone(),
         client: Client::Address(client),
         surface,
+        family: None,
         key: None,
         plan_generation: None,
     };

@@ -91,6 +91,7 @@ pub fn explained(
         service: service.parse::<ServiceId>()?,
         client: ExplainClient::Address(client.address.into()),
         surface,
+        family: None,
         key: None,
         plan_generation: None,
     };

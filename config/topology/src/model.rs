@@ -10,6 +10,7 @@ mod health;
 mod multi_region;
 mod region;
 mod service;
+mod steered;
 
 pub use dns::{DnsName, DnsNameError, DnsZone, Record, RecordData, RecordType, Soa};
 pub use edge::{Capability, Dpdk, EdgeNode, Interface, NodeKind, SrIov};
@@ -23,3 +24,4 @@ pub use service::{
     DnsAnswer, Forwarded, HostPattern, HttpRoute, Method, ProxyProtocolIn, ProxyProtocolOut,
     Retries, RetryOn, Service, ServiceDns, TcpListener, Timeouts, UdpListener, Vip, VipProtocol,
 };
+pub use steered::{SrvName, SrvTarget, Svcb, SvcbName};

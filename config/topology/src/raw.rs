@@ -12,6 +12,7 @@ mod multi_region;
 mod region;
 mod scalars;
 mod service;
+mod steered;
 
 pub use dns::{RawRecord, RawSoa, RawZone};
 pub use edge::{RawDpdk, RawEdgeNode, RawInterface, RawSrIov};
@@ -22,6 +23,7 @@ pub use service::{
     RawAddresses, RawAnswer, RawCnameTarget, RawRetries, RawRoute, RawService, RawServiceDns,
     RawTcpListener, RawTimeouts, RawUdpListener, RawVip,
 };
+pub use steered::{RawSrv, RawSvcb, RawSvcbName};
 
 /// What exists: regions with their endpoints, services, machines, DNS zones and known clients.
 /// A deployment has one `topology.yaml`, or several files in `topology/` that are read as one.

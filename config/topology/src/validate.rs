@@ -26,6 +26,7 @@ mod multi_region;
 mod names;
 mod region;
 mod service;
+mod steered;
 
 use names::Names;
 

@@ -30,6 +30,9 @@ pub(crate) struct State {
     pub ledger: Ledger,
     pub admin: AdminState,
     pub model: Option<Arc<Artifact>>,
+    /// When endpoints last began or ceased to serve, in Unix seconds: answers are kept for a short
+    /// time after a change.
+    pub changed: BTreeMap<EndpointId, u32>,
     ramps: BTreeMap<RegionId, Ramp>,
     shares: BTreeMap<RegionId, Ratio>,
     requests: BTreeMap<RegionId, f64>,
@@ -179,6 +182,7 @@ impl State {
             .map(|endpoint| &endpoint.id)
             .collect();
         self.ledger.retain(|id| endpoints.contains(id));
+        self.changed.retain(|id, _| endpoints.contains(id));
         let regions: BTreeSet<&RegionId> =
             topology.regions.iter().map(|region| &region.id).collect();
         self.ramps.retain(|id, _| regions.contains(id));
@@ -201,6 +205,7 @@ impl State {
         health.ramp = partial
             .map(|(region, share)| (region.clone(), *share))
             .collect();
+        health.changed = self.changed.clone();
         health
     }
 

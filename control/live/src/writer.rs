@@ -229,9 +229,11 @@ impl Writer {
         } else {
             EndpointState::Down
         };
+        let at = unix_seconds();
+        self.state.changed.insert(flip.endpoint.clone(), at);
         self.recent.retain(|plan| plan.strong_count() > 0);
         for published in self.recent.iter().filter_map(Weak::upgrade) {
-            set_endpoint(&published, &flip.endpoint, state);
+            set_endpoint(&published, &flip.endpoint, state, at);
         }
         let published = self.out.plan.full();
         self.move_ramps(&published, Instant::now());
@@ -277,6 +279,9 @@ impl Writer {
                 EndpointState::Down
             };
             published.bits.set_endpoint(&published.plan, index, state);
+            if let Some(changed) = self.state.changed.get(&endpoint.id) {
+                published.bits.note_change(&published.plan, index, *changed);
+            }
             published
                 .bits
                 .set_endpoint_drain(&published.plan, index, drain(drained));
@@ -481,10 +486,18 @@ fn drain(drained: bool) -> Drain {
     }
 }
 
-fn set_endpoint(published: &Published, endpoint: &EndpointId, state: EndpointState) {
+fn set_endpoint(published: &Published, endpoint: &EndpointId, state: EndpointState, at: u32) {
     if let Some(index) = published.world.topology.endpoint(endpoint) {
+        // The time first: nobody keeps the answer of a moment ago for long because it came between.
+        published.bits.note_change(&published.plan, index, at);
         published.bits.set_endpoint(&published.plan, index, state);
     }
+}
+
+/// Seconds since 1970; 32 bits last until 2106.
+fn unix_seconds() -> u32 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap_or_default().as_secs() as u32
 }
 
 fn region_of(topology: &Topology, endpoint: &EndpointId) -> String {

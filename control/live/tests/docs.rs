@@ -33,6 +33,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("dns.md", "geodns/tests/it/docs.rs"),
     ("dns-operate.md", "geodns/tests/it/docs.rs"),
     ("dns-xdp.md", "geodns/tests/it/xdp.rs"),
+    ("dns-cookbook.md", "geodns/tests/it/cookbook.rs"),
     ("http.md", "proxy/http/tests/it/docs.rs"),
     ("streams.md", "proxy/stream/tests/it/docs.rs"),
     (
@@ -365,6 +366,7 @@ fn the_first_deployment_steers_as_told() {
             service: "web".parse().unwrap(),
             client: Client::Address(client.parse().unwrap()),
             surface: Surface::Dns,
+            family: None,
             key: None,
             plan_generation: None,
         };

@@ -31,7 +31,8 @@ fn says_what_a_client_gets_and_why() {
         ("NOERROR", true)
     );
     assert_eq!(explanation.answers[0].data, "198.51.100.1");
-    assert_eq!(explanation.scope, Some(24));
+    // A French /24 in a German /16: both go to eu-west.
+    assert_eq!(explanation.scope, Some(16));
     let steering = explanation.steering.unwrap();
     assert_eq!(steering.service.as_str(), "shop");
     assert_eq!(steering.choice.unwrap().endpoint.as_str(), "eu-1");

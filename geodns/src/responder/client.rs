@@ -3,7 +3,6 @@
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
-use meridian_engine::ClassMatch;
 
 use crate::wire::{ClientSubnet, Edns};
 
@@ -16,6 +15,8 @@ pub enum EcsTrust {
     Everybody,
     /// Those of resolvers in these networks.
     From(Vec<IpNet>),
+    /// Those of all resolvers but in these networks.
+    Except(Vec<IpNet>),
 }
 
 impl EcsTrust {
@@ -24,6 +25,7 @@ impl EcsTrust {
             Self::Nobody => false,
             Self::Everybody => true,
             Self::From(networks) => networks.iter().any(|network| network.contains(&resolver)),
+            Self::Except(networks) => !networks.iter().any(|network| network.contains(&resolver)),
         }
     }
 }
@@ -50,20 +52,25 @@ impl Client {
         Self { address, subnet }
     }
 
-    /// Leading bits of the address over which an answer stays the same: the client class's prefix,
-    /// and, where chance chose among several endpoints by the first `key_bits` of the client, those
-    /// bits too.
+    /// Whether a scope is answered that is more than 0.
+    pub(super) fn wants_scope(&self) -> bool {
+        self.subnet.is_some_and(|subnet| subnet.source_prefix() > 0)
+    }
+
+    /// Leading bits of the address over which an answer stays the same: those over which everybody is
+    /// answered alike, the prefix of the merged client classes, and, where chance chose among several
+    /// endpoints by the first `key_bits` of the client, those bits too.
     ///
-    /// The class's prefix may be longer than what was disclosed: the scope then tells the resolver
+    /// The classes' prefix may be longer than what was disclosed: the scope then tells the resolver
     /// that more bits would give a better answer (RFC 7871 §7.2.1). Bits that chance would have used
     /// but that were not disclosed are no such promise, so they end at the source prefix.
-    pub(super) fn scope(&self, class: ClassMatch, key_bits: u8) -> u8 {
+    pub(super) fn scope(&self, prefix_len: u8, key_bits: u8) -> u8 {
         let Some(subnet) = self.subnet.filter(|subnet| subnet.source_prefix() > 0) else {
             return 0;
         };
         // An IPv4-mapped address was looked up as the IPv4 address in its last 32 bits.
         let mapped = self.address.is_ipv6() && self.address.to_canonical().is_ipv4();
         let shift = |bits: u8| if mapped && bits > 0 { bits + 96 } else { bits };
-        shift(class.prefix_len).max(shift(key_bits).min(subnet.source_prefix()))
+        shift(prefix_len).max(shift(key_bits).min(subnet.source_prefix()))
     }
 }

@@ -41,6 +41,7 @@ use resolve::{Resolution, Verdict};
 
 pub use batch::Batch;
 pub use client::EcsTrust;
+use steer::Moment;
 pub use steer::SteeredFact;
 
 /// How a query came.
@@ -223,9 +224,12 @@ pub fn answer(zones: &Zones, rules: &AnswerRules, asked: &Asked<'_>, out: &mut [
         client: &client,
         writer: &mut writer,
         dnssec_ok: query.edns.is_some_and(|edns| edns.dnssec_ok),
-        failover_ttl_seconds: rules.failover_ttl_seconds,
-        // Both are the client's fresh choice for each query (RFC 5452), and cost no shared state.
-        draw: u64::from(query.header.id) << 16 | u64::from(asked.source.port()),
+        moment: Moment {
+            failover_ttl_seconds: rules.failover_ttl_seconds,
+            now_unix_seconds: asked.now_unix_seconds,
+            // Both are the client's fresh choice for each query (RFC 5452), and cost no shared state.
+            draw: u64::from(query.header.id) << 16 | u64::from(asked.source.port()),
+        },
         steered: None,
         subject_bytes: 0,
     };

@@ -1,13 +1,15 @@
 //! From a question to records: RFC 1034 §4.3.2 over the zones, with steering where a name has it.
 
+use meridian_engine::Family;
+
 use super::client::Client;
-use super::steer::{Steer, SteeredFact, steer};
+use super::steer::{Data, Moment, SteeredFact, steer};
 use crate::wire::{
     Authority, Class, ExtendedError, Full, LowerName, Owner, Question, RType, Rcode,
     ResponseWriter, Section, TargetAt,
 };
 use crate::zone::{CNAME_CHAIN_MAX, Case, Found, Node, NodeView, RrSet, ServedZone, SteeredIdx};
-use crate::zones::{SteeredAnswer, Zones};
+use crate::zones::Zones;
 
 /// Sent beside SERVFAIL when a policy leaves nobody: 0 is "other error" (RFC 8914 §4.1), the text
 /// says which.
@@ -81,10 +83,8 @@ pub(super) struct Resolution<'z, 'w, 'b> {
     pub(super) writer: &'w mut ResponseWriter<'b>,
     /// The client wants signatures (RFC 3225).
     pub(super) dnssec_ok: bool,
-    /// Caps the TTL of stand-ins.
-    pub(super) failover_ttl_seconds: u32,
-    /// A number of this question alone, for services that are not sticky.
-    pub(super) draw: u64,
+    /// What a steered answer depends on beside the question and the plan.
+    pub(super) moment: Moment,
     /// What steering decided at the first steered name that the question came to.
     pub(super) steered: Option<SteeredFact>,
     /// Bytes at the end of the question's name that the response speaks of ([`super::Subject`]).
@@ -189,7 +189,7 @@ impl<'z> Resolution<'z, '_, '_> {
         place: Place<'_>,
     ) -> Result<Step, Full> {
         if let Some(steered) = node.steered()
-            && let Some(rtype) = self.steered_type(steered, rtype)
+            && let Some(rtype) = self.zones.steered_name(steered).answer.steered_type(rtype)
         {
             return self.at_steered(steered, found, rtype, place);
         }
@@ -268,20 +268,6 @@ impl<'z> Resolution<'z, '_, '_> {
         Ok(Step::Follow { target, owner })
     }
 
-    /// The type to steer for, or `None` when the question is for the name's static records.
-    fn steered_type(&self, steered: SteeredIdx, rtype: RType) -> Option<RType> {
-        match &self.zones.steered_name(steered).answer {
-            SteeredAnswer::Addresses { families, .. } if rtype == RType::ANY => {
-                Some(families.preferred())
-            }
-            SteeredAnswer::Addresses { .. } => {
-                matches!(rtype, RType::A | RType::AAAA).then_some(rtype)
-            }
-            // A CNAME stands for every type.
-            SteeredAnswer::Names(_) => Some(rtype),
-        }
-    }
-
     fn at_steered(
         &mut self,
         steered: SteeredIdx,
@@ -290,43 +276,38 @@ impl<'z> Resolution<'z, '_, '_> {
         place: Place<'_>,
     ) -> Result<Step, Full> {
         let owner = place.owner;
-        let (steer, fact) = steer(
-            self.zones,
-            steered,
-            rtype,
-            self.client,
-            self.failover_ttl_seconds,
-            self.draw,
-        );
+        let (steer, fact) = steer(self.zones, steered, rtype, self.client, self.moment);
         self.steered = self.steered.or(fact);
-        match steer {
-            Steer::NoData => self.negative(found, place),
-            Steer::Nobody { scope } => {
-                self.writer.narrow_scope(scope);
+        self.writer.narrow_scope(steer.scope);
+        let ttl_seconds = steer.ttl_seconds;
+        match &steer.data {
+            Data::Nothing => self.negative(found, place),
+            Data::Nobody => {
                 self.writer.set_error(NOBODY);
                 return Ok(Step::Done(Verdict::error(Rcode::ServFail)));
             }
-            Steer::Addresses {
-                addresses, scope, ..
-            } if addresses.iter().len() == 0 => {
-                self.writer.narrow_scope(scope);
-                self.negative(found, place);
-            }
-            Steer::Addresses {
-                addresses,
-                ttl_seconds,
-                scope,
-            } => {
-                self.writer.narrow_scope(scope);
+            Data::Addresses(chosen) => {
                 self.writer
-                    .addresses(owner, ttl_seconds, addresses.iter())?;
+                    .addresses(owner, ttl_seconds, chosen.addresses())?;
             }
-            Steer::Alias {
-                alias,
-                ttl_seconds,
-                scope,
-            } => {
-                self.writer.narrow_scope(scope);
+            Data::Fixed(addresses, family) => {
+                let of_family = addresses
+                    .iter()
+                    .copied()
+                    .filter(|address| Family::of(*address) == *family);
+                if of_family.clone().next().is_none() {
+                    self.negative(found, place);
+                } else {
+                    self.writer.addresses(owner, ttl_seconds, of_family)?;
+                }
+            }
+            Data::Srv(records) => self.writer.srv(owner, ttl_seconds, records.iter())?,
+            Data::Svcb { record, v4, v6 } => {
+                let (v4, v6) = (v4.addresses(), v6.addresses());
+                self.writer
+                    .svcb(owner, rtype, ttl_seconds, record, v4, v6)?;
+            }
+            Data::Alias(alias) => {
                 let target = self.writer.cname(owner, ttl_seconds, &alias.target)?;
                 if rtype != RType::CNAME && rtype != RType::ANY {
                     return Ok(Step::Follow {

@@ -4,6 +4,8 @@
     reason = "a test that cannot build its input has failed"
 )]
 
+mod scopes;
+mod steering;
 mod table;
 
 use std::sync::Arc;
@@ -117,6 +119,26 @@ pub(super) fn reply_to(
     }
 }
 
+/// The reply to a datagram that comes at a time.
+pub(super) fn reply_at(
+    zones: &Zones,
+    packet: &[u8],
+    now_unix_seconds: u32,
+) -> Option<(Reply, Vec<u8>)> {
+    let mut out = vec![0; 1232];
+    let asked = Asked {
+        now_unix_seconds,
+        ..asked(packet, RESOLVER, Transport::Udp)
+    };
+    match answer(zones, &rules(), &asked, &mut out) {
+        Outcome::Drop | Outcome::Slow => None,
+        Outcome::Reply(reply) => {
+            out.truncate(reply.bytes);
+            Some((reply, out))
+        }
+    }
+}
+
 /// Whether the packet path hands a packet on.
 pub(super) fn is_slow(zones: &Zones, packet: &[u8]) -> bool {
     let asked = asked(packet, RESOLVER, Transport::Udp);
@@ -150,7 +172,7 @@ fn a_stand_in_answers_with_a_short_ttl() {
     );
     assert_eq!(
         line,
-        "NOERROR aa | an: shop.example.test. 5 A 192.0.2.1 | edns 1232 ecs 10.2.0.0/24/23"
+        "NOERROR aa | an: shop.example.test. 5 A 192.0.2.1 | edns 1232 ecs 10.2.0.0/24/16"
     );
 }
 
@@ -183,7 +205,7 @@ fn a_closed_policy_fails_closed_and_says_why() {
     let question = Ask::new("gdpr.example.test.", RecordType::A).subnet("10.2.0.0/24");
     assert_eq!(
         ask(&zones, &question),
-        "SERVFAIL | edns 1232 ecs 10.2.0.0/24/23 ede no endpoint may serve this client now"
+        "SERVFAIL | edns 1232 ecs 10.2.0.0/24/0 ede no endpoint may serve this client now"
     );
     let plain = Ask::new("gdpr.example.test.", RecordType::A);
     assert_eq!(ask(&zones, &plain), "SERVFAIL");

@@ -32,7 +32,7 @@ fn names_answers_and_their_reasons() {
             question.ttl_reason,
             "the service's `ttl`: the service's own region answers"
         );
-        assert_eq!(question.scope, Some(24));
+        assert_eq!(question.scope, Some(16));
         assert!(question.scope_reason.contains("class"), "{question:?}");
     }
 

@@ -8,6 +8,8 @@
 //! Limits: a set that does not fit is left out whole and the response is marked truncated
 //! (RFC 2181 §9). Room for OPT is set aside first, because a truncated response needs it most.
 
+mod service;
+
 use std::net::IpAddr;
 
 use super::{HEADER_BYTES, Header, NAME_BYTES_MAX, OptReply, RType, Rcode};
@@ -160,7 +162,7 @@ impl<'b> ResponseWriter<'b> {
         &mut self,
         owner: Owner,
         ttl_seconds: u32,
-        addresses: impl ExactSizeIterator<Item = IpAddr> + Clone,
+        addresses: impl Iterator<Item = IpAddr> + Clone,
     ) -> Result<(), Full> {
         let bytes = addresses
             .clone()

@@ -39,6 +39,14 @@ use crate::wire::RType;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ZoneError {
+    /// An id that cannot be a label, in the name of an SRV record's target.
+    #[error("`{text}` cannot be the target of SRV records: {reason}")]
+    Target {
+        /// The name as composed.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A zone without a start of authority.
     #[error("zone `{origin}` has no SOA record")]
     NoSoa {

@@ -24,6 +24,13 @@ const QUESTIONS: &[(&str, RecordType, Option<&str>)] = &[
     ("pair.example.test.", RecordType::A, Some("10.2.0.0/24")),
     ("dual.example.test.", RecordType::AAAA, None),
     ("alias.example.test.", RecordType::A, Some("10.1.0.0/24")),
+    (
+        "voice.example.test.",
+        RecordType::HTTPS,
+        Some("10.2.0.0/24"),
+    ),
+    ("_sip._udp.example.test.", RecordType::SRV, None),
+    ("us-1.nodes.example.test.", RecordType::A, None),
     ("web.example.test.", RecordType::A, None),
     ("any.wild.example.test.", RecordType::TXT, None),
     ("host.cut.example.test.", RecordType::A, None),

@@ -7,6 +7,7 @@
 )]
 
 mod allocation;
+mod cookbook;
 mod decisions;
 mod dnstap;
 mod docs;
@@ -18,6 +19,7 @@ mod flood;
 mod malformed;
 mod publish;
 mod rig;
+mod start;
 mod tcp;
 mod tools;
 mod transfers;

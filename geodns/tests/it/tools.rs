@@ -53,7 +53,7 @@ async fn kdig_and_dig_agree_with_us() {
         &[
             "status: NOERROR",
             "Flags: qr aa; QUERY: 1; ANSWER: 1; AUTHORITY: 0; ADDITIONAL: 1",
-            "CLIENT-SUBNET: 10.2.0.0/24/23",
+            "CLIENT-SUBNET: 10.2.0.0/24/16",
             "shop.example.test. 30 IN A 198.51.100.1",
         ],
     );

@@ -1,19 +1,20 @@
 //! Health beside the plan: atomics that probes and operators flip and every pick reads.
 //!
-//! Structure: one byte of causes for each endpoint (it serves when the byte is zero), for each pool
-//! the number of its living ring points, for each region the share of its clients that it takes.
+//! Structure: one byte of causes for each endpoint (it serves when the byte is zero); for each pool
+//! the number of its living ring points and endpoints, the points that are IPv6, and when that last
+//! changed; for each region the share of its clients that it takes.
 //! A change costs a few atomic operations for each pool of the endpoint and no compile. Readers use
 //! relaxed loads: a pick may see a change a moment late, never half of one byte; the pools' sums are
 //! adjusted exactly once for each change of a byte from or to zero, so they are right once writers
 //! rest, whatever order they came in.
 
-use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use meridian_topology::model::Drain;
 use meridian_topology::units::Ratio;
 use meridian_topology::{EndpointIdx, RegionIdx};
 
-use crate::plan::Plan;
+use crate::plan::{Family, Plan};
 use crate::world::{EndpointState, World};
 
 /// The endpoint fails its checks.
@@ -23,11 +24,19 @@ const DRAINED: u8 = 2;
 /// An operator or the topology drains its region.
 const REGION_DRAINED: u8 = 4;
 
+/// One living endpoint in [`HealthBits::live`].
+const MEMBER: u64 = 1 << 32;
+
 /// What works right now; see the module's comment.
 #[derive(Debug)]
 pub struct HealthBits {
     causes: Box<[AtomicU8]>,
-    live_points: Box<[AtomicU32]>,
+    /// By pool: living endpoints above, their ring points below ([`MEMBER`]): one load gives both.
+    live: Box<[AtomicU64]>,
+    /// By pool: living ring points of IPv6 endpoints.
+    live_v6_points: Box<[AtomicU32]>,
+    /// By pool: Unix seconds of the last change, 0 for none.
+    changed: Box<[AtomicU32]>,
     /// 0 to 65,535, the whole.
     ramps: Box<[AtomicU16]>,
 }
@@ -42,11 +51,19 @@ impl HealthBits {
             causes: (0..plan.endpoint_regions.len())
                 .map(|_| AtomicU8::new(0))
                 .collect(),
-            live_points: plan
+            live: plan
                 .pools
                 .iter()
-                .map(|pool| AtomicU32::new(pool.points))
+                .map(|pool| {
+                    AtomicU64::new(u64::from(pool.members) * MEMBER + u64::from(pool.points))
+                })
                 .collect(),
+            live_v6_points: plan
+                .pools
+                .iter()
+                .map(|pool| AtomicU32::new(pool.points_v6))
+                .collect(),
+            changed: plan.pools.iter().map(|_| AtomicU32::new(0)).collect(),
             ramps: regions.iter().map(|_| AtomicU16::new(u16::MAX)).collect(),
         };
         for (at, region) in regions.iter().enumerate() {
@@ -67,6 +84,9 @@ impl HealthBits {
             if world.health.down.contains(&endpoint.id) {
                 bits.set_endpoint(plan, endpoint_idx, EndpointState::Down);
             }
+            if let Some(at) = world.health.changed.get(&endpoint.id) {
+                bits.note_change(plan, endpoint_idx, *at);
+            }
         }
         bits
     }
@@ -74,6 +94,14 @@ impl HealthBits {
     /// Records an endpoint's health.
     pub fn set_endpoint(&self, plan: &Plan, endpoint: EndpointIdx, state: EndpointState) {
         self.set_cause(plan, endpoint, DOWN, state == EndpointState::Down);
+    }
+
+    /// Records that an endpoint's health changed at a time: answers that depend on its pools are kept
+    /// for no longer than that is ago ([`crate::plan::Picked::changed_unix_seconds`]).
+    pub fn note_change(&self, plan: &Plan, endpoint: EndpointIdx, unix_seconds: u32) {
+        for pool in plan.rings.pools_of(endpoint) {
+            self.changed[*pool as usize].fetch_max(unix_seconds, Relaxed);
+        }
     }
 
     /// Drains an endpoint or puts it back.
@@ -118,9 +146,34 @@ impl HealthBits {
     /// Living ring points of a pool.
     #[inline]
     pub(crate) fn live_points(&self, pool: u32) -> u32 {
-        self.live_points
-            .get(pool as usize)
-            .map_or(0, |points| points.load(Relaxed))
+        self.live(pool).0
+    }
+
+    /// Living ring points of a pool, and how many endpoints they are of.
+    #[inline]
+    pub(crate) fn live(&self, pool: u32) -> (u32, u32) {
+        let live = self.live.get(pool as usize);
+        let live = live.map_or(0, |live| live.load(Relaxed));
+        (live as u32, (live >> 32) as u32)
+    }
+
+    /// Living ring points of a pool's endpoints of one family.
+    #[inline]
+    pub(crate) fn live_points_of(&self, pool: u32, family: Family) -> u32 {
+        let v6 = self.live_v6_points.get(pool as usize);
+        let v6 = v6.map_or(0, |points| points.load(Relaxed));
+        match family {
+            // Read one after the other: a change between may make the difference negative.
+            Family::V4 => self.live_points(pool).saturating_sub(v6),
+            Family::V6 => v6,
+        }
+    }
+
+    /// When a pool's health last changed, in Unix seconds; 0 is never.
+    #[inline]
+    pub(crate) fn changed(&self, pool: u32) -> u32 {
+        let changed = self.changed.get(pool as usize);
+        changed.map_or(0, |at| at.load(Relaxed))
     }
 
     /// The share of its clients that a region takes, of 65,535.
@@ -153,12 +206,22 @@ impl HealthBits {
             return;
         }
         let points = plan.endpoint_points[endpoint.index()];
+        let of_v6 = match plan.endpoint_families[endpoint.index()] {
+            Family::V4 => 0,
+            Family::V6 => points,
+        };
+        let one = MEMBER + u64::from(points);
         for pool in plan.rings.pools_of(endpoint) {
-            let live = &self.live_points[*pool as usize];
+            let (live, live_v6) = (
+                &self.live[*pool as usize],
+                &self.live_v6_points[*pool as usize],
+            );
             if after == 0 {
-                live.fetch_add(points, Relaxed);
+                live.fetch_add(one, Relaxed);
+                live_v6.fetch_add(of_v6, Relaxed);
             } else {
-                live.fetch_sub(points, Relaxed);
+                live.fetch_sub(one, Relaxed);
+                live_v6.fetch_sub(of_v6, Relaxed);
             }
         }
     }

@@ -22,7 +22,7 @@ use meridian_topology::{RegionIdx, ServiceIdx};
 use crate::class::ClassId;
 use crate::hash::{self, Fingerprint};
 use crate::plan::ring::{Member, Pool, RingBuilder, Rings, points_of};
-use crate::plan::{Plan, Route, ServicePlan};
+use crate::plan::{Family, Plan, Route, ServicePlan};
 use crate::recorder::Recorder;
 use crate::world::World;
 
@@ -124,6 +124,11 @@ fn assemble(context: &Context<'_>, pools: &PoolInterner, mut parts: Parts) -> Pl
             .iter()
             .map(|endpoint| endpoint.region)
             .collect(),
+        endpoint_families: topology
+            .endpoints
+            .iter()
+            .map(|endpoint| Family::of(endpoint.address))
+            .collect(),
         endpoint_points: topology
             .endpoints
             .iter()
@@ -155,6 +160,7 @@ fn build_rings(context: &Context<'_>, interned: &PoolInterner) -> (Vec<Pool>, Ri
                 endpoint: at,
                 seed: context.endpoint_seeds[at.index()],
                 weight: endpoints[at.index()].weight.0,
+                family: Family::of(endpoints[at.index()].address),
             }));
         }
         builder.pool(region, interned.members(pool));
@@ -175,7 +181,8 @@ fn generation(plan: &Plan, context: &Context<'_>) -> u64 {
         print.add(u64::from(pool.points));
         for member in plan.rings.members(pool) {
             let weight = context.world.topology.endpoints[member.index()].weight.0;
-            print.add(context.endpoint_seeds[member.index()] ^ u64::from(weight));
+            let family = plan.endpoint_families[member.index()] as u64;
+            print.add(context.endpoint_seeds[member.index()] ^ family << 16 ^ u64::from(weight));
         }
     }
     for route in &plan.routes {
@@ -193,8 +200,12 @@ fn generation(plan: &Plan, context: &Context<'_>) -> u64 {
 fn add_service(print: &mut Fingerprint, service: &ServicePlan) {
     print.add(hash::bytes(service.id.as_str().as_bytes()));
     print.add(service.sticky as u64);
-    print.add(u64::from(service.answers) << 8 | u64::from(service.min_live_regions));
-    print.add(u64::from(service.panic_threshold));
+    print.add(
+        u64::from(service.answers_at_least) << 16
+            | u64::from(service.answers) << 8
+            | u64::from(service.min_live_regions),
+    );
+    print.add(u64::from(service.min_live) << 32 | u64::from(service.panic_threshold));
     print.add(u64::from(service.row) << 32 | u64::from(service.first_pool));
     // The debug form names every variant and address; it is short and made once for each service.
     print.add(hash::bytes(format!("{:?}", service.when_none).as_bytes()));

@@ -16,7 +16,7 @@ use crate::bits::HealthBits;
 use crate::class::{ClassId, ClientClass};
 use crate::compile::compile_one;
 use crate::hash::ClientKey;
-use crate::plan::{Fallback, Plan, Reason};
+use crate::plan::{Fallback, Family, Plan, Reason};
 use crate::world::World;
 use record::Recording;
 
@@ -56,6 +56,8 @@ pub struct Query {
     pub client: Client,
     /// Where it asks.
     pub surface: Surface,
+    /// The address family asked for, as DNS does; `None` is any.
+    pub family: Option<Family>,
     /// The client's key, when the data path derives it otherwise than from the address.
     pub key: Option<ClientKey>,
     /// Generation of the plan in use, to be shown; the world does not know it.
@@ -84,6 +86,9 @@ pub struct Explanation {
     pub policy: PolicyId,
     /// Where the client asks.
     pub surface: Surface,
+    /// The address family that picks and choice are of, if one was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub family: Option<Family>,
     /// The client as the policy sees it.
     pub client: ExplainedClient,
     /// The plan in use.
@@ -167,7 +172,7 @@ pub struct Dropped {
 pub struct Scored {
     /// The region.
     pub id: RegionId,
-    /// The selector.
+    /// The selector; `tier` and `first` are the place in line that counts before all scores.
     pub selector: String,
     /// What it measured, in its own unit: milliseconds, kilometres, dollars per million requests,
     /// utilisation, solar hour; for providers the penalty.
@@ -176,6 +181,9 @@ pub struct Scored {
     pub weight: f64,
     /// What it adds to the score; the region with the smallest sum is the best.
     pub contribution: f64,
+    /// The bias, from -99 to 99, with which a distance counts more or less than it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bias: Option<i8>,
 }
 
 /// An endpoint and how often it is picked.
@@ -233,11 +241,17 @@ pub fn explain(world: &World, query: &Query) -> Result<Explanation, ExplainError
     let bits = HealthBits::new(&plan, world);
     // The plan of one route has one class.
     let only = ClassId(0);
-    let shares = plan.shares(service, only, &bits);
+    let shares = match query.family {
+        None => plan.shares(service, only, &bits),
+        Some(family) => plan.shares_of(service, only, &bits, family),
+    };
     let key = query
         .key
         .or_else(|| address.map(|address| plan.client_key(service, address)));
-    let pick = key.and_then(|key| plan.pick(service, only, key, &bits));
+    let pick = key.and_then(|key| match query.family {
+        None => plan.pick(service, only, key, &bits),
+        Some(family) => plan.pick_of(service, only, key, &bits, family),
+    });
     let name = |endpoint: usize| topology.endpoints[endpoint].id.clone();
     let region = |endpoint: usize| {
         topology.regions[topology.endpoints[endpoint].region.index()]
@@ -248,6 +262,7 @@ pub fn explain(world: &World, query: &Query) -> Result<Explanation, ExplainError
         service: query.service.clone(),
         policy: topology.services[service.index()].policy.clone(),
         surface: query.surface,
+        family: query.family,
         client: client(class, prefix_len, address, world.classes.class(class)),
         plan_generation: query.plan_generation,
         model: model(world),

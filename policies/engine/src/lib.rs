@@ -6,6 +6,7 @@
 //! - [`world`]: everything a decision depends on, as plain data;
 //! - [`compile()`]: world → plan, pure and deterministic;
 //! - [`plan`]: picks, in less than 100 ns, without allocation or lock;
+//! - [`scopes`]: over which addresses an answer may be shared;
 //! - [`bits`]: health beside the plan, flipped without a compile;
 //! - [`explain()`]: the same stages, watched;
 //! - [`synthetic`]: worlds of any size, for benchmarks and tests.
@@ -30,6 +31,7 @@ pub mod hash;
 pub mod plan;
 pub mod policy;
 mod recorder;
+pub mod scopes;
 pub mod scores;
 pub mod synthetic;
 pub mod world;
@@ -39,7 +41,7 @@ pub use class::{ClassId, ClassMatch, ClassTable, ClassTableBuilder, ClientClass}
 pub use compile::compile;
 pub use explain::{Explanation, Query, Surface, explain};
 pub use hash::ClientKey;
-pub use plan::{Fallback, Pick, Plan, Reason};
+pub use plan::{Fallback, Family, Pick, Picked, Plan, Reason, Wanted};
 pub use policy::{Policy, PolicySet};
 pub use scores::ScoreTable;
 pub use world::{AdminState, EndpointState, Health, Load, MinuteOfDay, World};

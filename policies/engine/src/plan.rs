@@ -15,7 +15,9 @@
 //! Limits: regions beyond a route's eighth take no clients of that class until the next compile,
 //! which prefers living regions for the last places. A plan is immutable.
 
+mod family;
 mod pick;
+mod question;
 pub(crate) mod ring;
 mod shares;
 
@@ -29,7 +31,8 @@ use crate::class::ClassId;
 use crate::hash::ClientKey;
 use crate::policy::{Sticky, WhenNone};
 
-pub use pick::{MAX_ANSWERS, Pick, Reason};
+pub use family::Family;
+pub use pick::{MAX_ANSWERS, Pick, Picked, Reason, Wanted, Within};
 use ring::{Pool, Rings};
 
 /// Most pools a route holds.
@@ -70,8 +73,12 @@ pub(crate) struct ServicePlan {
     pub sticky: Sticky,
     /// How many addresses a DNS answer carries, at most [`MAX_ANSWERS`].
     pub answers: u8,
+    /// With this many it stays in the regions it began with; 0 is unless it is full.
+    pub answers_at_least: u8,
     /// A pool whose living share (of 65,536) is below this counts as dead.
     pub panic_threshold: u32,
+    /// A pool with fewer living endpoints than this, or than it has at all, counts as dead.
+    pub min_live: u32,
     /// With fewer living regions in a route than this, the threshold and ramps are ignored.
     pub min_live_regions: u8,
     pub when_none: WhenNone,
@@ -81,9 +88,10 @@ pub(crate) struct ServicePlan {
 impl ServicePlan {
     /// Whether enough of a pool lives for its region to count as alive.
     pub fn counts_as_live(&self, bits: &HealthBits, pool: u32, pools: &[Pool]) -> bool {
-        let live = u64::from(bits.live_points(pool));
-        let all = u64::from(pools[pool as usize].points);
-        live > 0 && live << 16 >= all * u64::from(self.panic_threshold)
+        let (live, members) = bits.live(pool);
+        let pool = &pools[pool as usize];
+        let threshold = u64::from(pool.points) * u64::from(self.panic_threshold);
+        live > 0 && u64::from(live) << 16 >= threshold && members >= self.min_live.min(pool.members)
     }
 
     /// Whether so many living regions of a route's `normal` are as many as the policy wants.
@@ -108,6 +116,8 @@ pub struct Plan {
     pub(crate) rings: Rings,
     /// The region of each endpoint of the topology.
     pub(crate) endpoint_regions: Vec<RegionIdx>,
+    /// The address family of each endpoint of the topology.
+    pub(crate) endpoint_families: Vec<Family>,
     /// The ring points of each endpoint of the topology.
     pub(crate) endpoint_points: Vec<u32>,
     /// The hash of each region's id.
@@ -153,6 +163,14 @@ impl Plan {
         self.services
             .get(service.index())
             .map_or(1, |service| usize::from(service.answers))
+    }
+
+    /// The fewest addresses for which an answer of this service stays in the regions it began with,
+    /// if its policy says so; see [`Wanted::at_least`].
+    #[must_use]
+    pub fn answers_at_least(&self, service: ServiceIdx) -> Option<usize> {
+        let least = self.services.get(service.index())?.answers_at_least;
+        (least > 0).then(|| usize::from(least))
     }
 
     /// What keeps a client of this service at its endpoint.
@@ -246,16 +264,9 @@ impl Plan {
             + self.pools.capacity() * size_of::<Pool>()
             + self.rings.memory_bytes()
             + self.endpoint_regions.capacity() * size_of::<RegionIdx>()
+            + self.endpoint_families.capacity() * size_of::<Family>()
             + self.endpoint_points.capacity() * size_of::<u32>()
             + self.region_hashes.capacity() * size_of::<u64>()
-    }
-
-    /// Whether any endpoint of a pool is in service, healthy or not. Walks the pool: for the last pass
-    /// only.
-    pub(crate) fn in_service(&self, pool: u32, bits: &HealthBits) -> bool {
-        self.rings
-            .members(&self.pools[pool as usize])
-            .any(|member| bits.is_in_service(member))
     }
 
     /// The route of a class; an id of another class table is the unknown class's.

@@ -32,6 +32,8 @@ pub const MAX_SPREAD: usize = 6;
 pub const MAX_REQUIRED_LABELS: usize = 64;
 /// Most tiers of regions in one policy.
 pub const MAX_TIERS: usize = 16;
+/// Most regions that one selector names first.
+pub const MAX_FIRST: usize = 16;
 /// Most addresses of a static answer.
 pub const MAX_STATIC_ADDRESSES: usize = 16;
 
@@ -122,6 +124,7 @@ impl Policy {
                 when: When::default(),
                 kind: SelectorKind::Geographic {
                     scale_km: DEFAULT_SCALE_KM,
+                    bias: Vec::new(),
                 },
             }],
             tiers: Vec::new(),
@@ -192,6 +195,15 @@ pub enum Wall {
         /// What being of no preferred provider costs.
         weight: f64,
     },
+    /// Regions by name.
+    Regions {
+        /// Regions that come before all others, in this order.
+        first: Vec<RegionId>,
+        /// The only ones that may serve; empty means any.
+        only: Vec<RegionId>,
+        /// Those that may not serve.
+        never: Vec<RegionId>,
+    },
 }
 
 /// One criterion of the score: a penalty times a weight.
@@ -237,6 +249,8 @@ pub enum SelectorKind {
     Geographic {
         /// The distance that makes a penalty of 1.
         scale_km: f64,
+        /// Regions that count as nearer (up to 99) or farther (down to -99) than they are.
+        bias: Vec<(RegionId, i8)>,
     },
     /// What a million requests with their responses cost, over `scale`.
     Cost {
@@ -290,6 +304,9 @@ pub struct Spread {
     pub sticky: Sticky,
     /// How many addresses a DNS answer carries.
     pub answers: u8,
+    /// The fewest of them for which an answer stays in the regions it began with; `None` fills it up
+    /// from wherever there are more.
+    pub answers_at_least: Option<u8>,
 }
 
 impl Default for Spread {
@@ -301,6 +318,7 @@ impl Default for Spread {
             weights: Vec::new(),
             sticky: Sticky::default(),
             answers: 1,
+            answers_at_least: None,
         }
     }
 }
@@ -310,6 +328,8 @@ impl Default for Spread {
 pub struct Failover {
     /// A region with a smaller living share of its pool counts as dead.
     pub panic_threshold: Ratio,
+    /// A region with fewer living endpoints counts as dead, unless it has no more of them at all.
+    pub min_live: u16,
     /// With fewer living regions than this, threshold and ramps hold nobody back.
     pub min_live_regions: u8,
     /// How a region comes back.
@@ -320,6 +340,7 @@ impl Default for Failover {
     fn default() -> Self {
         Self {
             panic_threshold: Ratio::ZERO,
+            min_live: 1,
             min_live_regions: 1,
             failback: Failback::default(),
         }

@@ -26,10 +26,14 @@ pub(crate) enum Drop<'a> {
     Outside,
     /// A provider selector forbids the region's provider.
     Forbidden,
+    /// A regions selector names others only.
+    NotAmong,
+    /// A regions selector excludes it.
+    Never,
     /// No endpoint has all labels.
     Labels(&'a [&'a str]),
     /// The pool counts as dead.
-    Dead { live: u32, of: u32 },
+    Dead { live: u32, of: u32, min: u32 },
     /// Drained by an operator or the topology.
     Drained,
     /// At or beyond the maximum utilisation.
@@ -52,6 +56,8 @@ pub(crate) trait Recorder {
     fn drop(&mut self, _: RegionIdx, _: Drop<'_>) {}
     /// A selector's word on a region: its value, weight and what it adds to the score.
     fn score(&mut self, _: RegionIdx, _: &'static str, _: f64, _: f64, _: f64) {}
+    /// The bias that the last word on a region took in.
+    fn biased(&mut self, _: i8) {}
 }
 
 /// Watches nothing.

@@ -240,6 +240,7 @@ fn weighted() -> Vec<Selector> {
         (
             0.1,
             SelectorKind::Geographic {
+                bias: Vec::new(),
                 scale_km: DEFAULT_SCALE_KM,
             },
         ),

@@ -79,6 +79,10 @@ pub struct Health {
     pub down: BTreeSet<EndpointId>,
     /// The share of their clients that regions on their way back take already.
     pub ramp: BTreeMap<RegionId, Ratio>,
+    /// When endpoints that are or were down last changed, in Unix seconds. Decisions do not depend on
+    /// it; how long an answer may be kept does.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub changed: BTreeMap<EndpointId, u32>,
 }
 
 impl Health {

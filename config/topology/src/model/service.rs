@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{DnsName, HealthCheck};
+use super::{DnsName, HealthCheck, SrvName, Svcb, SvcbName};
 use crate::ids::{PolicyId, RegionIdx, ServiceId};
 use crate::units::{Millis, Ttl};
 use crate::words;
@@ -17,6 +17,8 @@ pub enum DnsAnswer {
     Addresses {
         /// How many addresses one answer holds at most.
         at_most: u8,
+        /// The fewest for which an answer stays in the regions it began with.
+        at_least: Option<u8>,
     },
     /// A name for the region picked.
     Cname {
@@ -34,6 +36,12 @@ pub struct ServiceDns {
     pub ttl: Ttl,
     /// What they hold.
     pub answer: DnsAnswer,
+    /// Names that answer SRV.
+    pub srv: Vec<SrvName>,
+    /// What the names answer to HTTPS.
+    pub https: Option<Svcb>,
+    /// Names that answer SVCB.
+    pub svcb: Vec<SvcbName>,
 }
 
 impl ServiceDns {

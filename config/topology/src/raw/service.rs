@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::RawCheck;
+use super::{RawCheck, RawSrv, RawSvcb, RawSvcbName};
 use crate::door::{Field, Spanned};
 use crate::ids::{PolicyId, RegionId, ServiceId};
 use crate::model::{
@@ -53,6 +53,23 @@ pub struct RawServiceDns {
     pub ttl: Option<Field<Ttl>>,
     /// What answers hold. Default `addresses: { at_most: 1 }`.
     pub answer: Option<RawAnswer>,
+    /// Names that answer SRV with the endpoints picked.
+    #[serde(default)]
+    pub srv: Vec<RawSrv>,
+    /// What its names answer to HTTPS (RFC 9460).
+    pub https: Option<Spanned<RawSvcb>>,
+    /// Names that answer SVCB (RFC 9460).
+    #[serde(default)]
+    pub svcb: Vec<RawSvcbName>,
+}
+
+impl RawServiceDns {
+    /// Every name that the service answers for, but the targets of its SRV records.
+    pub(crate) fn all_names(&self) -> impl Iterator<Item = &Field<DnsName>> {
+        let srv = self.srv.iter().map(|srv| &srv.name);
+        let svcb = self.svcb.iter().map(|svcb| &svcb.name);
+        self.names.iter().chain(srv).chain(svcb)
+    }
 }
 
 /// What answers hold.
@@ -73,6 +90,10 @@ pub enum RawAnswer {
 pub struct RawAddresses {
     /// How many addresses one answer holds at most, 1 to 8. Default 1.
     pub at_most: Option<Field<u8>>,
+    /// While an answer has fewer addresses than this, other regions join it: those that share the
+    /// clients, then the stand-ins in order. With this many or more it takes no further region. 1 to
+    /// `at_most`. Default: as `at_most`.
+    pub at_least: Option<Field<u8>>,
 }
 
 /// The name that stands for a region.

@@ -11,7 +11,9 @@ use crate::door::{Code, Mistake, Source, Span};
 use crate::model::{
     ProxyProtocolIn, ProxyProtocolOut, RecordType, TcpListener, UdpListener, Vip, VipProtocol,
 };
-use crate::raw::{RawClientGroup, RawService, RawTcpListener, RawTopology, RawUdpListener, RawVip};
+use crate::raw::{
+    RawClientGroup, RawService, RawServiceDns, RawTcpListener, RawTopology, RawUdpListener, RawVip,
+};
 
 /// The most sessions of one UDP listener: about a gigabyte of them.
 const MAX_SESSIONS: u32 = 4_194_304;
@@ -182,7 +184,7 @@ impl Checker {
     }
 
     fn claim_names(&mut self, claims: &mut Claims, source: &Source, raw: &RawService) {
-        for field in raw.dns.iter().flat_map(|dns| &dns.names) {
+        for field in raw.dns.iter().flat_map(RawServiceDns::all_names) {
             let Some(name) = field.get() else { continue };
             if let Some(first) = claims.names.get(name.as_str()).cloned() {
                 let mistake = Mistake::new(format!("the name `{name}` is claimed twice"))

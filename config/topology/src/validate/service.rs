@@ -1,14 +1,9 @@
-//! Services: names, routes and what each route promises.
+//! Services: routes and what each route promises.
 
 use super::Checker;
-use crate::door::{Code, Field, Mistake, Source, Span, Spanned};
-use crate::ids::RegionIdx;
-use crate::model::{
-    DnsAnswer, DnsName, Forwarded, HttpRoute, Retries, Service, ServiceDns, Timeouts,
-};
-use crate::raw::{
-    RawAnswer, RawCnameTarget, RawRetries, RawRoute, RawService, RawServiceDns, RawTimeouts,
-};
+use crate::door::{Code, Field, Mistake, Source, Spanned};
+use crate::model::{Forwarded, HttpRoute, Retries, Service, Timeouts};
+use crate::raw::{RawRetries, RawRoute, RawService, RawTimeouts};
 use crate::units::Millis;
 
 /// The longest patience of a proxy: what takes longer is not a request.
@@ -53,71 +48,6 @@ impl Checker {
             vips,
             health_checks,
         })
-    }
-
-    fn service_dns(
-        &mut self,
-        source: &Source,
-        raw: &RawServiceDns,
-        owner: Span,
-    ) -> Option<ServiceDns> {
-        let mut names = Vec::with_capacity(raw.names.len());
-        for field in &raw.names {
-            let Some(name) = self.field(source, field).cloned() else {
-                continue;
-            };
-            self.inside_zone(source, &name, field.span);
-            names.push(name);
-        }
-        if raw.names.is_empty() {
-            let mistake = Mistake::new("`dns` names no name").help("list at least one in `names`");
-            self.wrong(source, owner, Code::MISSING_FIELD, mistake);
-        }
-        let ttl = self.or(source, raw.ttl.as_ref(), ServiceDns::DEFAULT_TTL);
-        let answer = self.answer(source, raw.answer.as_ref());
-        Some(ServiceDns {
-            names,
-            ttl: ttl?,
-            answer: answer?,
-        })
-    }
-
-    fn answer(&mut self, source: &Source, raw: Option<&RawAnswer>) -> Option<DnsAnswer> {
-        match raw {
-            None => Some(DnsAnswer::Addresses { at_most: 1 }),
-            Some(RawAnswer::Addresses(addresses)) => {
-                let bounds = (1, ServiceDns::MAX_ADDRESSES);
-                let at_most = self.bounded(source, addresses.at_most.as_ref(), 1, bounds)?;
-                Some(DnsAnswer::Addresses { at_most })
-            }
-            Some(RawAnswer::Cname(targets)) => {
-                let mut known: Vec<(RegionIdx, DnsName)> = Vec::with_capacity(targets.len());
-                for target in targets {
-                    let entry = self.cname_target(source, target, &known);
-                    known.extend(entry);
-                }
-                known.sort();
-                Some(DnsAnswer::Cname { targets: known })
-            }
-        }
-    }
-
-    fn cname_target(
-        &mut self,
-        source: &Source,
-        raw: &RawCnameTarget,
-        known: &[(RegionIdx, DnsName)],
-    ) -> Option<(RegionIdx, DnsName)> {
-        let region = self.region_ref(source, &raw.region);
-        let name = self.field(source, &raw.name).cloned();
-        let region = region?;
-        if known.iter().any(|(other, _)| *other == region) {
-            let mistake =
-                Mistake::new("this region has a name already").help("keep one of the two");
-            self.wrong(source, raw.region.span, Code::DUPLICATE_ID, mistake);
-            return None;
-        }
-        Some((region, name?))
     }
 
     fn route(&mut self, source: &Source, spanned: &Spanned<RawRoute>) -> Option<HttpRoute> {

@@ -84,7 +84,13 @@ fn defaults() {
     let dns = web.dns.as_ref().unwrap();
     assert_eq!(dns.names[0].as_str(), "www.example.com");
     assert_eq!(dns.ttl, ServiceDns::DEFAULT_TTL);
-    assert_eq!(dns.answer, DnsAnswer::Addresses { at_most: 1 });
+    assert_eq!(
+        dns.answer,
+        DnsAnswer::Addresses {
+            at_most: 1,
+            at_least: None
+        }
+    );
     let route = &web.http[0];
     assert_eq!(route.path_prefix, "/");
     assert_eq!(route.timeouts, Timeouts::default());

@@ -59,6 +59,7 @@ pub(super) async fn explanation(
             service,
             client: Client::Address(question.client),
             surface: question.at,
+            family: None,
             key: None,
             plan_generation: Some(generation),
         };

@@ -173,6 +173,8 @@ impl<'w> Context<'w> {
             first_pool: place.first_pool,
             sticky: policy.spread.sticky,
             answers: policy.spread.answers,
+            answers_at_least: policy.spread.answers_at_least.unwrap_or(0),
+            min_live: u32::from(policy.failover.min_live),
             panic_threshold: threshold.round() as u32,
             min_live_regions: policy.failover.min_live_regions,
             when_none: policy.when_none.clone(),
@@ -218,7 +220,7 @@ fn required_labels(world: &World) -> Vec<&Label> {
     let mut labels: Vec<&Label> = walls
         .filter_map(|eligible| match &eligible.wall {
             Wall::Compliance { require, .. } => Some(require),
-            Wall::Provider { .. } => None,
+            Wall::Provider { .. } | Wall::Regions { .. } => None,
         })
         .flatten()
         .collect();

@@ -4,7 +4,7 @@
 //! do is a bit mask, and everything here is made once for each mask that occurs.
 
 use meridian_topology::model::{Cost, Region};
-use meridian_topology::{RegionIdx, ServiceIdx};
+use meridian_topology::{RegionId, RegionIdx, ServiceIdx};
 
 use super::context::Context;
 use super::routes::PoolInterner;
@@ -12,6 +12,7 @@ use super::terms::{Term, score_per_ms, terms};
 use super::walls::eligible;
 use crate::class::ClientClass;
 use crate::plan::ring::points_of;
+use crate::plan::{Family, MAX_ROUTE};
 use crate::policy::{Policy, Selector, SelectorKind, Split, Wall, WhenNone};
 use crate::recorder::{Drop, Recorder, Stage};
 
@@ -46,6 +47,28 @@ impl Applied {
     }
 }
 
+/// A set of address families.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Families(u8);
+
+impl Families {
+    pub const fn of(family: Family) -> Self {
+        Self(1 << family as u8)
+    }
+
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub const fn has(self, family: Family) -> bool {
+        self.0 & Self::of(family).0 != 0
+    }
+
+    pub fn has_both(self) -> bool {
+        Family::ALL.iter().all(|family| self.has(*family))
+    }
+}
+
 /// A region that may serve.
 #[derive(Clone, Debug)]
 pub(super) struct Candidate {
@@ -57,6 +80,8 @@ pub(super) struct Candidate {
     pub fixed: f64,
     /// Whether the pool lived when this was compiled.
     pub live: bool,
+    /// Families of its endpoints; of those that lived when this was compiled, if any did.
+    pub families: Families,
     /// Its part when regions share by capacity or headroom, or its fixed share.
     pub share: f64,
 }
@@ -66,6 +91,8 @@ pub(super) struct Prepared {
     pub candidates: Vec<Candidate>,
     pub terms: Vec<Term>,
     pub all_live: bool,
+    /// The families of all candidates together.
+    pub families: Families,
     /// How much worse than the best a region of the spread may be.
     pub margin: f64,
     /// How many candidates have a fixed share; they come first.
@@ -114,10 +141,11 @@ impl Prepared {
                 rank: if full {
                     FULL
                 } else {
-                    rank_of(context, policy, *region)
+                    rank_of(context, policy, applied, *region, recorder)
                 },
                 fixed,
                 live: is_live(context, policy, members),
+                families: families(context, members),
                 share,
             });
         }
@@ -125,17 +153,26 @@ impl Prepared {
             .iter()
             .filter(|candidate| candidate.rank < FIXED_SHARE_END)
             .count();
+        let has_first = firsts(policy, applied).next().is_some();
         Self {
             all_live: candidates.iter().all(|candidate| candidate.live),
+            families: candidates
+                .iter()
+                .fold(Families::default(), |all, one| all.with(one.families)),
             candidates,
-            terms: terms(policy, applied),
+            terms: terms(context, policy, applied),
             margin: policy.spread.best_within.0 as f64 * score_per_ms(policy, applied),
-            fixed_shares: if policy.spread.weights.is_empty() {
+            fixed_shares: if policy.spread.weights.is_empty() || has_first {
                 0
             } else {
                 fixed_shares
             },
         }
+    }
+
+    /// Whether a route of the best might have no endpoint of a family that the service has.
+    pub fn may_lack_a_family(&self) -> bool {
+        self.candidates.len() > MAX_ROUTE && self.families.has_both()
     }
 
     /// Adds everything that [`rank`](super::rank::rank) looks at, beside the policy and which of its
@@ -146,6 +183,7 @@ impl Prepared {
             candidates,
             terms: _,
             all_live,
+            families: _,
             margin: _,
             fixed_shares,
         } = self;
@@ -161,9 +199,18 @@ impl Prepared {
                 rank,
                 fixed,
                 live,
+                families,
                 share,
             } = candidate;
-            let head = u64::from(region.0) << 33 | u64::from(*rank) << 1 | u64::from(*live);
+            let families = if self.may_lack_a_family() {
+                u64::from(families.0)
+            } else {
+                0
+            };
+            let head = families << 49
+                | u64::from(region.0) << 33
+                | u64::from(*rank) << 1
+                | u64::from(*live);
             let share = if shares_matter {
                 share.to_bits()
             } else {
@@ -171,6 +218,25 @@ impl Prepared {
             };
             key.extend([head, fixed.to_bits(), share]);
         }
+    }
+}
+
+/// The families of a pool's available endpoints; of all when none is.
+fn families(context: &Context<'_>, members: &[u32]) -> Families {
+    let endpoints = &context.world.topology.endpoints;
+    let of = |found: Families, member: &u32| {
+        found.with(Families::of(Family::of(
+            endpoints[*member as usize].address,
+        )))
+    };
+    let available = members
+        .iter()
+        .filter(|member| context.available[**member as usize])
+        .fold(Families::default(), of);
+    if available == Families::default() {
+        members.iter().fold(available, of)
+    } else {
+        available
     }
 }
 
@@ -190,7 +256,14 @@ fn is_live(context: &Context<'_>, policy: &Policy, members: &[u32]) -> bool {
         .iter()
         .filter(|member| context.available[**member as usize]);
     let live: u32 = alive.map(points).sum();
-    live > 0 && f64::from(live) >= f64::from(all) * policy.failover.panic_threshold.get()
+    live > 0
+        && f64::from(live) >= f64::from(all) * policy.failover.panic_threshold.get()
+        && live_members(context, members) >= min_live(policy, members)
+}
+
+/// The fewest living endpoints with which a pool counts as alive.
+fn min_live(policy: &Policy, members: &[u32]) -> u32 {
+    u32::from(policy.failover.min_live).min(members.len() as u32)
 }
 
 fn record_health(
@@ -216,6 +289,7 @@ fn record_health(
                 Drop::Dead {
                     live,
                     of: members.len() as u32,
+                    min: min_live(policy, members),
                 },
             );
         }
@@ -368,18 +442,45 @@ fn usd_per_million(
     sum / weights
 }
 
-/// Tier, then priority; regions with a fixed share before all others.
-fn rank_of(context: &Context<'_>, policy: &Policy, region: RegionIdx) -> u32 {
-    let region = &context.regions()[region.index()];
+/// The regions that rules name first for the clients they apply to, in order.
+fn firsts(policy: &Policy, applied: Applied) -> impl Iterator<Item = &RegionId> {
+    let rules = policy.eligible.iter().enumerate();
+    let first = rules.filter_map(move |(at, eligible)| match &eligible.wall {
+        Wall::Regions { first, .. } if applied.has(at) => Some(first),
+        _ => None,
+    });
+    first.flatten()
+}
+
+/// The regions that rules name first, in order; then those with a fixed share; then by tier, then by
+/// priority.
+fn rank_of(
+    context: &Context<'_>,
+    policy: &Policy,
+    applied: Applied,
+    region_idx: RegionIdx,
+    recorder: &mut impl Recorder,
+) -> u32 {
+    let region = &context.regions()[region_idx.index()];
+    let named = firsts(policy, applied).count() as u32;
+    let place = firsts(policy, applied).position(|first| *first == region.id);
+    if let Some(place) = place {
+        recorder.score(region_idx, "first", (place + 1) as f64, 0.0, 0.0);
+        return place as u32;
+    }
     if policy.spread.weights.iter().any(|(id, _)| *id == region.id) {
-        return 0;
+        return named;
     }
     let tier = policy
         .tiers
         .iter()
         .position(|tier| tier.contains(&region.id));
     let tier = tier.unwrap_or(policy.tiers.len()) as u32;
-    (tier << 8 | u32::from(region.priority)) + u32::from(!policy.spread.weights.is_empty())
+    if !policy.tiers.is_empty() {
+        recorder.score(region_idx, "tier", f64::from(tier + 1), 0.0, 0.0);
+    }
+    let behind_weights = u32::from(!policy.spread.weights.is_empty());
+    named + behind_weights + (tier << 8 | u32::from(region.priority))
 }
 
 fn capacity(context: &Context<'_>, region: RegionIdx, members: &[u32]) -> Option<f64> {

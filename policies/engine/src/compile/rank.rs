@@ -2,13 +2,15 @@
 
 use super::context::Row;
 use super::prepare::{Candidate, FULL, Prepared};
-use crate::plan::{Entry, MAX_ROUTE, Route};
+use crate::plan::{Entry, Family, MAX_ROUTE, Route};
 use crate::policy::{Policy, Split};
 use crate::recorder::{Drop, Recorder, Stage};
 
 /// Places of a route kept for regions that lived when it was compiled, so that a route is not full of
 /// the dead.
 const LIVE_PLACES: usize = 2;
+/// Places of a route kept for each address family that its first places lack.
+const FAMILY_PLACES: usize = 1;
 /// The weight of the best region of a spread; the others' are in proportion.
 const FULL_WEIGHT: f64 = 10_000.0;
 /// What a region at the far end of `best_within` gets of the best one's part, splitting by score.
@@ -65,6 +67,15 @@ impl<const N: usize> Top<N> {
     fn as_slice(&self) -> &[Ranked] {
         &self.best[..self.len]
     }
+
+    fn sort_from(&mut self, first: usize) {
+        self.best[first..self.len].sort_by(|a, b| {
+            a.rank
+                .cmp(&b.rank)
+                .then(a.score.total_cmp(&b.score))
+                .then(a.candidate.cmp(&b.candidate))
+        });
+    }
 }
 
 /// The route of a class.
@@ -76,6 +87,8 @@ pub(super) fn rank(
 ) -> Route {
     let mut top = Top::<MAX_ROUTE>::new();
     let mut living = Top::<LIVE_PLACES>::new();
+    let mut of_family = Family::ALL.map(|_| Top::<FAMILY_PLACES>::new());
+    let may_lack = prepared.may_lack_a_family();
     for (at, candidate) in prepared.candidates.iter().enumerate() {
         let region = candidate.region;
         let (km, model_ms) = (row.km[region.index()], row.model_ms[region.index()]);
@@ -93,10 +106,20 @@ pub(super) fn rank(
         if !prepared.all_live && candidate.live {
             living.offer(ranked);
         }
+        if may_lack {
+            for family in Family::ALL {
+                if candidate.families.has(family) {
+                    of_family[family as usize].offer(ranked);
+                }
+            }
+        }
     }
     let spread = spread_len(prepared, policy, top.as_slice());
     if !prepared.all_live {
         make_room_for_living(&prepared.candidates, &mut top, &living, spread);
+    }
+    if may_lack {
+        make_room_for_families(&prepared.candidates, &mut top, &of_family, spread);
     }
     let route = route(prepared, policy, top.as_slice(), spread);
     record(prepared, &route, top.as_slice(), recorder);
@@ -150,13 +173,29 @@ fn make_room_for_living(
         let Some(dead) = dead else { return };
         top.best[dead] = *ranked;
     }
-    let tail = &mut top.best[spread..];
-    tail.sort_by(|a, b| {
-        a.rank
-            .cmp(&b.rank)
-            .then(a.score.total_cmp(&b.score))
-            .then(a.candidate.cmp(&b.candidate))
-    });
+    top.sort_from(spread);
+}
+
+/// Puts the best candidate of an address family that the route lacks into a last place behind the
+/// spread: who asks for that family must find somebody.
+fn make_room_for_families(
+    candidates: &[Candidate],
+    top: &mut Top<MAX_ROUTE>,
+    of_family: &[Top<FAMILY_PLACES>; Family::ALL.len()],
+    spread: usize,
+) {
+    let of = |ranked: &Ranked| candidates[ranked.candidate].families;
+    for family in Family::ALL {
+        let lacks = !top.as_slice().iter().any(|ranked| of(ranked).has(family));
+        if let Some(best) = of_family[family as usize].as_slice().first()
+            && lacks
+            && spread < top.len
+        {
+            // Lacking one family, every region in the route has the other: any may go but the first.
+            top.best[top.len - 1] = *best;
+            top.sort_from(spread);
+        }
+    }
 }
 
 fn route(prepared: &Prepared, policy: &Policy, sorted: &[Ranked], spread: usize) -> Route {
@@ -175,13 +214,16 @@ fn route(prepared: &Prepared, policy: &Policy, sorted: &[Ranked], spread: usize)
         .map(|r| candidate(r).share)
         .fold(0.0, f64::max);
     for (at, ranked) in sorted.iter().enumerate() {
-        let share = if policy.spread.split == Split::Score && prepared.fixed_shares == 0 {
-            part_by_score(ranked.score - sorted[0].score, prepared.margin)
+        let weight = if prepared.fixed_shares > 0 {
+            // As written: a weight in proportion to the largest would move with it.
+            candidate(ranked).share
+        } else if policy.spread.split == Split::Score {
+            part_by_score(ranked.score - sorted[0].score, prepared.margin) * FULL_WEIGHT
         } else {
-            candidate(ranked).share / largest
+            candidate(ranked).share / largest * FULL_WEIGHT
         };
         let weight = if at < spread {
-            (share * FULL_WEIGHT).round().max(1.0) as u16
+            weight.round().max(1.0) as u16
         } else {
             0
         };

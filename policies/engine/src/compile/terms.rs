@@ -2,7 +2,7 @@
 
 use meridian_topology::RegionIdx;
 
-use super::context::baseline_ms;
+use super::context::{Context, baseline_ms};
 use super::prepare::{Applied, selectors};
 use crate::policy::{Model, Policy, SLO_STEP, Selector, SelectorKind};
 use crate::recorder::Recorder;
@@ -23,11 +23,13 @@ pub(super) enum Term {
     Geographic {
         weight: f64,
         per_km: f64,
+        /// By region; empty when none has one.
+        bias: Vec<i8>,
     },
 }
 
 /// The criteria of a policy that apply.
-pub(super) fn terms(policy: &Policy, applied: Applied) -> Vec<Term> {
+pub(super) fn terms(context: &Context<'_>, policy: &Policy, applied: Applied) -> Vec<Term> {
     let term = |selector: &Selector| match &selector.kind {
         SelectorKind::Performance {
             model,
@@ -41,9 +43,18 @@ pub(super) fn terms(policy: &Policy, applied: Applied) -> Vec<Term> {
             slo: slo.map(|slo| slo.0 as f32),
             model: *model,
         }),
-        SelectorKind::Geographic { scale_km } => Some(Term::Geographic {
+        SelectorKind::Geographic { scale_km, bias } => Some(Term::Geographic {
             weight: selector.weight,
             per_km: selector.weight / scale_km,
+            bias: if bias.is_empty() {
+                Vec::new()
+            } else {
+                let of = |id| bias.iter().find(|(region, _)| region == id);
+                let regions = context.regions().iter();
+                regions
+                    .map(|region| of(&region.id).map_or(0, |(_, bias)| *bias))
+                    .collect()
+            },
         }),
         _ => None,
     };
@@ -87,13 +98,33 @@ impl Term {
                 recorder.score(region, "performance", f64::from(ms), *weight, contribution);
                 contribution
             }
-            Self::Geographic { weight, per_km } => {
+            Self::Geographic {
+                weight,
+                per_km,
+                bias,
+            } => {
                 let km = if km.is_nan() { 0.0 } else { f64::from(km) };
-                let contribution = per_km * km;
+                let bias = bias.get(region.index()).copied().unwrap_or(0);
+                let contribution = per_km * biased_km(km, bias);
                 recorder.score(region, "geographic", km, *weight, contribution);
+                if bias != 0 {
+                    recorder.biased(bias);
+                }
                 contribution
             }
         }
+    }
+}
+
+/// The distance that counts for a region with a bias, as Amazon Route 53 has it in its geoproximity
+/// routing: a positive bias makes it shorter, up to 99 % less; a negative one longer, up to 100 times.
+#[inline]
+fn biased_km(km: f64, bias: i8) -> f64 {
+    let share = f64::from(bias) / 100.0;
+    if bias >= 0 {
+        km * (1.0 - share)
+    } else {
+        km / (1.0 + share)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The first stage: which regions, and which endpoints in them, are inside all walls.
 
 use meridian_topology::model::Region;
-use meridian_topology::{Place, ProviderId, RegionIdx, ServiceIdx};
+use meridian_topology::{Place, ProviderId, RegionId, RegionIdx, ServiceIdx};
 
 use super::context::Context;
 use super::prepare::Applied;
@@ -15,6 +15,8 @@ struct Walls<'p> {
     label_names: Vec<&'p str>,
     within: Vec<&'p [Place]>,
     forbid: Vec<&'p [ProviderId]>,
+    only: Vec<&'p [RegionId]>,
+    never: Vec<&'p [RegionId]>,
 }
 
 fn walls<'p>(context: &Context<'_>, policy: &'p Policy, applied: Applied) -> Walls<'p> {
@@ -23,6 +25,8 @@ fn walls<'p>(context: &Context<'_>, policy: &'p Policy, applied: Applied) -> Wal
         label_names: Vec::new(),
         within: Vec::new(),
         forbid: Vec::new(),
+        only: Vec::new(),
+        never: Vec::new(),
     };
     for (at, eligible) in policy.eligible.iter().enumerate() {
         if !applied.has(at) {
@@ -39,6 +43,12 @@ fn walls<'p>(context: &Context<'_>, policy: &'p Policy, applied: Applied) -> Wal
                 }
             }
             Wall::Provider { forbid, .. } => walls.forbid.push(forbid),
+            Wall::Regions { only, never, .. } => {
+                if !only.is_empty() {
+                    walls.only.push(only);
+                }
+                walls.never.push(never);
+            }
         }
     }
     walls
@@ -89,6 +99,12 @@ fn behind_walls<'w>(
         .any(|forbidden| forbidden.contains(provider))
     {
         return Err(Drop::Forbidden);
+    }
+    if walls.never.iter().any(|never| never.contains(&region.id)) {
+        return Err(Drop::Never);
+    }
+    if !walls.only.iter().all(|only| only.contains(&region.id)) {
+        return Err(Drop::NotAmong);
     }
     if !walls
         .within

@@ -78,8 +78,15 @@ impl Recorder for Recording<'_> {
             value,
             weight,
             contribution,
+            bias: None,
         };
         self.current().scores.push(scored);
+    }
+
+    fn biased(&mut self, bias: i8) {
+        if let Some(last) = self.current().scores.last_mut() {
+            last.bias = Some(bias);
+        }
     }
 }
 
@@ -89,8 +96,13 @@ fn sentence(reason: &Drop<'_>) -> String {
         Drop::Outside => "outside the places that compliance allows".to_owned(),
         Drop::Forbidden => "its provider is forbidden".to_owned(),
         Drop::Labels(labels) => format!("no endpoint here has {}", labels.join(" and ")),
-        Drop::Dead { live: 0, of } => format!("none of {of} endpoints is available"),
-        Drop::Dead { live, of } => {
+        Drop::NotAmong => "not among the regions that are named for this client".to_owned(),
+        Drop::Never => "never for this client".to_owned(),
+        Drop::Dead { live: 0, of, .. } => format!("none of {of} endpoints is available"),
+        Drop::Dead { live, of, min } if live < min => {
+            format!("only {live} of {of} endpoints are available, fewer than {min}")
+        }
+        Drop::Dead { live, of, .. } => {
             format!("only {live} of {of} endpoints are available, below the panic threshold")
         }
         Drop::Drained => "drained".to_owned(),

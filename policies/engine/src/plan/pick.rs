@@ -14,6 +14,10 @@
 //! allocates, locks or hashes a string. Chance is a hash of the client's key, so every pick can be
 //! replayed.
 //!
+//! A question may be for one address family: then only endpoints of that family are found, a pool
+//! without one alive is passed over like a dead one, and all else stays the same. The filter is a type
+//! ([`super::family::Filter`]), so that questions without one do not pay for it.
+//!
 //! The propensity of a pick is the probability that a client of this class with a random key gets
 //! this endpoint: the region's share of the admitted spread × the endpoint's share of the pool's
 //! living points. It takes ramps as a factor of the weights and the ring as perfectly balanced, so it
@@ -22,20 +26,15 @@
 use meridian_topology::{EndpointIdx, RegionIdx, ServiceIdx};
 use serde::{Deserialize, Serialize};
 
+use super::family::{AnyFamily, Family, Filter};
+use super::question::Question;
 use super::{Entry, Plan, Route, ServicePlan};
 use crate::bits::HealthBits;
 use crate::class::ClassId;
-use crate::hash::{ClientKey, draw};
-use crate::policy::WhenNone;
+use crate::hash::ClientKey;
 
 /// Most endpoints in one answer ([`Plan::pick_many`]).
 pub const MAX_ANSWERS: usize = 8;
-/// After this many failed endpoints in one region a retry goes to another region.
-const FAILURES_PER_REGION: usize = 2;
-/// Separates the rendezvous of regions from the rings' probes.
-const REGION_STREAM: u64 = 0x7265_6769_6f6e;
-/// Separates ramps from rendezvous: who is admitted must not depend on who wins.
-const RAMP_STREAM: u64 = 0x7261_6d70;
 
 /// Why a pick is what it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -68,24 +67,93 @@ pub struct Pick {
     pub reason: Reason,
 }
 
-/// How far a pass relaxes health.
+/// How many picks an answer wants, and of which kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pass {
-    Healthy,
-    Any,
-    IgnoringHealth,
+pub struct Wanted {
+    /// Only endpoints of this address family; `None` is any.
+    pub family: Option<Family>,
+    /// No more than this, at most [`MAX_ANSWERS`].
+    pub at_most: usize,
+    /// While fewer than this were found, other regions than those of the picks so far are used too:
+    /// the others of the spread, then the stand-ins in order. Equal to `at_most` unless the service
+    /// asks for less.
+    pub at_least: usize,
+    /// From which regions.
+    pub within: Within,
 }
 
-/// One question, as all passes see it.
-struct Question<'a> {
-    plan: &'a Plan,
-    service: &'a ServicePlan,
-    route: &'a Route,
-    /// What the route's places mean.
-    pools: &'a [u32],
-    key: ClientKey,
-    bits: &'a HealthBits,
-    excluded: &'a [EndpointIdx],
+/// From which regions of a route a list of picks is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Within {
+    /// All of them.
+    Route,
+    /// This one alone.
+    Region(RegionIdx),
+    /// One pick from each.
+    EachRegion,
+}
+
+impl Within {
+    /// Whether the next pick may come from a region, `used` being those so far.
+    #[inline]
+    fn may_use(self, region: RegionIdx, used: &[Pick], enough: bool) -> bool {
+        let is_used = || used.iter().any(|pick| pick.region == region);
+        match self {
+            Self::Route => !enough || is_used(),
+            Self::Region(only) => region == only,
+            Self::EachRegion => !is_used(),
+        }
+    }
+}
+
+impl Wanted {
+    /// This many of any family, from wherever they are.
+    #[must_use]
+    pub const fn up_to(at_most: usize) -> Self {
+        Self {
+            family: None,
+            at_most,
+            at_least: at_most,
+            within: Within::Route,
+        }
+    }
+
+    /// The same of one family.
+    #[must_use]
+    pub const fn of(self, family: Family) -> Self {
+        Self {
+            family: Some(family),
+            ..self
+        }
+    }
+}
+
+/// What [`Plan::pick_many_of`] found, beside the picks: how much of the plan the answer depends on,
+/// and so for which clients and how long it is good.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Picked {
+    /// How many.
+    pub len: usize,
+    /// Whether another key of the same class could have got other endpoints.
+    pub by_chance: bool,
+    /// Whether the regions that share the class's clients decided alone: classes that share the same
+    /// way have the same answer, whoever stands in for each.
+    pub by_spread: bool,
+    /// Whether a region that the answer depends on is on its way back.
+    pub ramping: bool,
+    /// When the health of a pool that the answer depends on last changed, in Unix seconds; 0 is never.
+    pub changed_unix_seconds: u32,
+}
+
+/// Why a list of picks ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// It holds as many as were wanted.
+    Full,
+    /// It holds the fewest that are wanted and all that the regions used so far have.
+    Enough,
+    /// Nobody else serves, or only under a laxer rule.
+    Exhausted,
 }
 
 impl Plan {
@@ -124,6 +192,32 @@ impl Plan {
             key,
             bits,
             excluded,
+            filter: AnyFamily,
+        }
+        .answer()
+    }
+
+    /// The endpoint of one address family for a client: [`Self::pick`] among those alone.
+    #[must_use]
+    pub fn pick_of(
+        &self,
+        service: ServiceIdx,
+        class: ClassId,
+        key: ClientKey,
+        bits: &HealthBits,
+        family: Family,
+    ) -> Option<Pick> {
+        let route = self.route(service, class)?;
+        let service = &self.services[service.index()];
+        Question {
+            plan: self,
+            service,
+            route,
+            pools: self.pools_of(service, route),
+            key,
+            bits,
+            excluded: &[],
+            filter: family,
         }
         .answer()
     }
@@ -139,51 +233,40 @@ impl Plan {
         bits: &HealthBits,
         out: &mut [Pick],
     ) -> usize {
-        let Some(route) = self.route(service, class) else {
-            return 0;
-        };
-        let service = &self.services[service.index()];
-        let pools = self.pools_of(service, route);
-        let mut taken = [EndpointIdx(0); MAX_ANSWERS];
-        let mut found = 0;
-        let mut laxest = 0;
-        for slot in out.iter_mut().take(MAX_ANSWERS) {
-            let excluded = &taken[..found];
-            let question = Question {
-                plan: self,
-                service,
-                route,
-                pools,
-                key,
-                bits,
-                excluded,
-            };
-            let Some(pick) = question.answer_without_leaving() else {
-                break;
-            };
-            if found == 0 {
-                laxest = laxity(pick.reason);
-            } else if laxity(pick.reason) > laxest {
-                break;
-            }
-            *slot = pick;
-            taken[found] = pick.endpoint;
-            found += 1;
-        }
-        found
+        let wanted = Wanted::up_to(out.len());
+        self.pick_many_of(service, class, key, bits, wanted, out)
+            .len
     }
 
-    /// Whether a region where clients of this class may go is coming back: its ramp admits some of
-    /// them and refuses others.
-    #[must_use]
-    pub fn is_ramping(&self, service: ServiceIdx, class: ClassId, bits: &HealthBits) -> bool {
-        self.route(service, class).is_some_and(|route| {
-            let pools = self.pools_of(&self.services[service.index()], route);
-            let pool = |entry: &Entry| &self.pools[pools[usize::from(entry.place)] as usize];
-            route.entries[..usize::from(route.normal)]
-                .iter()
-                .any(|entry| bits.ramp(pool(entry).region) != u16::MAX)
-        })
+    /// As [`Self::pick_many`], but as many and of the family that `wanted` says, and with what the
+    /// answer depends on. The first is what [`Self::pick_of`] gives for the family.
+    pub fn pick_many_of(
+        &self,
+        service: ServiceIdx,
+        class: ClassId,
+        key: ClientKey,
+        bits: &HealthBits,
+        wanted: Wanted,
+        out: &mut [Pick],
+    ) -> Picked {
+        let Some(route) = self.route(service, class) else {
+            return Picked::default();
+        };
+        let service = &self.services[service.index()];
+        let most = wanted.at_most.min(out.len()).min(MAX_ANSWERS);
+        let out = &mut out[..most];
+        let list = List {
+            plan: self,
+            service,
+            route,
+            pools: self.pools_of(service, route),
+            key,
+            bits,
+        };
+        match wanted.family {
+            None => list.fill(AnyFamily, wanted, out),
+            Some(family) => list.fill(family, wanted, out),
+        }
     }
 }
 
@@ -197,150 +280,71 @@ const fn laxity(reason: Reason) -> u8 {
     }
 }
 
-impl Question<'_> {
-    fn answer(&self) -> Option<Pick> {
-        if self.excluded.len() >= FAILURES_PER_REGION {
-            // Elsewhere first; when there is no elsewhere, whoever is left.
-            let elsewhere = |region| self.failures_in(region) < FAILURES_PER_REGION;
-            if let Some(pick) = self.passes(elsewhere) {
-                return Some(pick);
-            }
+/// A list of picks in the making.
+struct List<'a> {
+    plan: &'a Plan,
+    service: &'a ServicePlan,
+    route: &'a Route,
+    pools: &'a [u32],
+    key: ClientKey,
+    bits: &'a HealthBits,
+}
+
+impl List<'_> {
+    fn fill(&self, filter: impl Filter, wanted: Wanted, out: &mut [Pick]) -> Picked {
+        let mut taken = [EndpointIdx(0); MAX_ANSWERS];
+        let mut found = 0;
+        let mut end = End::Full;
+        while found < out.len() {
+            let question = Question {
+                plan: self.plan,
+                service: self.service,
+                route: self.route,
+                pools: self.pools,
+                key: self.key,
+                bits: self.bits,
+                excluded: &taken[..found],
+                filter,
+            };
+            let enough = found > 0 && found >= wanted.at_least;
+            let used = &out[..found];
+            let pick = question.passes(|region| wanted.within.may_use(region, used, enough));
+            let as_good = |pick: &Pick| found == 0 || laxity(pick.reason) <= laxity(out[0].reason);
+            let Some(pick) = pick.filter(as_good) else {
+                end = if enough { End::Enough } else { End::Exhausted };
+                break;
+            };
+            out[found] = pick;
+            taken[found] = pick.endpoint;
+            found += 1;
         }
-        self.answer_without_leaving()
+        self.judge(filter, wanted.within, &out[..found], end)
     }
 
-    fn answer_without_leaving(&self) -> Option<Pick> {
-        self.passes(|_| true)
-    }
-
-    fn passes(&self, may_use: impl Fn(RegionIdx) -> bool + Copy) -> Option<Pick> {
-        if self.enough_regions_live()
-            && let Some(pick) = self.pass(Pass::Healthy, may_use)
-        {
-            return Some(pick);
-        }
-        if let Some(pick) = self.pass(Pass::Any, may_use) {
-            return Some(pick);
-        }
-        match self.service.when_none {
-            WhenNone::IgnoreHealth => self.pass(Pass::IgnoringHealth, may_use),
-            _ => None,
-        }
-    }
-
-    fn failures_in(&self, region: RegionIdx) -> usize {
-        let of = |endpoint: &EndpointIdx| self.plan.endpoint_regions.get(endpoint.index());
-        self.excluded
-            .iter()
-            .filter(|endpoint| of(endpoint) == Some(&region))
-            .count()
-    }
-
-    /// With fewer living regions than the policy wants, thresholds hold nobody back.
-    fn enough_regions_live(&self) -> bool {
-        let wanted = usize::from(self.service.min_live_regions);
-        if wanted <= 1 {
-            return true;
-        }
+    /// What the list depends on; see [`Picked`].
+    fn judge(&self, filter: impl Filter, within: Within, picks: &[Pick], end: End) -> Picked {
+        let spread = &self.route.entries[..usize::from(self.route.spread)];
         let normal = &self.route.entries[..usize::from(self.route.normal)];
-        let live = normal
+        let by_spread = end != End::Exhausted
+            && picks
+                .iter()
+                .all(|pick| matches!(pick.reason, Reason::Best | Reason::Spread))
+            && self.enough_live_in(spread);
+        let deciding = if by_spread { spread } else { normal };
+        let region = |entry: &Entry| self.plan.pools[self.pool(entry) as usize].region;
+        let ramping = deciding
             .iter()
-            .filter(|entry| self.is_live(entry))
-            .take(wanted)
-            .count();
-        self.service.enough_live(live, normal.len())
-    }
-
-    fn pass(&self, pass: Pass, may_use: impl Fn(RegionIdx) -> bool) -> Option<Pick> {
-        let route = self.route;
-        let len = match pass {
-            Pass::Healthy => route.normal,
-            Pass::Any | Pass::IgnoringHealth => route.len,
-        };
-        let spread = usize::from(route.spread.min(len));
-        let mut admitted = [false; super::MAX_ROUTE];
-        // The share of the clients that the ramps on the way refuse, as they refuse this one.
-        let mut refused_share = 1.0_f32;
-        for (at, entry) in route.entries[..spread].iter().enumerate() {
-            admitted[at] = may_use(self.region(entry)) && self.admits(pass, entry);
-        }
-        let total: f32 = (0..spread)
-            .filter(|at| admitted[*at])
-            .map(|at| self.share(at))
-            .sum();
-        while let Some(at) = self.winner(&admitted[..spread]) {
-            if let Some(endpoint) = self.endpoint(pass, at) {
-                let share = if total > 0.0 {
-                    self.share(at) / total
-                } else {
-                    1.0
-                };
-                return Some(self.pick(pass, at, endpoint, share));
-            }
-            admitted[at] = false;
-        }
-        for at in 0..usize::from(len) {
-            let entry = &route.entries[at];
-            if at >= spread
-                && may_use(self.region(entry))
-                && self.admits(pass, entry)
-                && let Some(endpoint) = self.endpoint(pass, at)
-            {
-                return Some(self.pick(pass, at, endpoint, refused_share));
-            }
-            if pass == Pass::Healthy && self.is_live(entry) && !self.ramp_admits(entry) {
-                refused_share *= 1.0 - self.ramp_share(entry);
-            }
-        }
-        None
-    }
-
-    /// The admitted entry of the spread that wins the key: weighted rendezvous, by the smallest
-    /// -log(u)/weight (Schindelhauer and Schomaker 2005), in integers so that all machines agree.
-    fn winner(&self, admitted: &[bool]) -> Option<usize> {
-        let mut best: Option<(usize, u64, u64)> = None;
-        for (at, _) in admitted
+            .any(|entry| self.bits.ramp(region(entry)) != u16::MAX);
+        let changed = deciding
             .iter()
-            .enumerate()
-            .filter(|(_, admitted)| **admitted)
-        {
-            let entry = &self.route.entries[at];
-            let weight = u64::from(entry.weight.max(1));
-            let cost = u64::from(negative_log(self.region_draw(entry, REGION_STREAM)));
-            // cost/weight < best_cost/best_weight, without dividing.
-            if best.is_none_or(|(_, of, by)| cost * by < of * weight) {
-                best = Some((at, cost, weight));
-            }
+            .map(|entry| self.bits.changed(self.pool(entry)));
+        Picked {
+            len: picks.len(),
+            by_chance: !picks.is_empty() && (ramping || self.is_chance(filter, within, picks, end)),
+            by_spread,
+            ramping,
+            changed_unix_seconds: changed.max().unwrap_or(0),
         }
-        best.map(|(at, ..)| at)
-    }
-
-    fn admits(&self, pass: Pass, entry: &Entry) -> bool {
-        match pass {
-            Pass::Healthy => self.is_live(entry) && self.ramp_admits(entry),
-            Pass::Any => self.bits.live_points(self.pool(entry)) > 0,
-            Pass::IgnoringHealth => self.plan.in_service(self.pool(entry), self.bits),
-        }
-    }
-
-    fn is_live(&self, entry: &Entry) -> bool {
-        self.service
-            .counts_as_live(self.bits, self.pool(entry), &self.plan.pools)
-    }
-
-    fn ramp_admits(&self, entry: &Entry) -> bool {
-        let ramp = self.bits.ramp(self.region(entry));
-        ramp == u16::MAX || ((self.region_draw(entry, RAMP_STREAM) >> 48) as u16) < ramp
-    }
-
-    fn ramp_share(&self, entry: &Entry) -> f32 {
-        f32::from(self.bits.ramp(self.region(entry))) / f32::from(u16::MAX)
-    }
-
-    /// An entry's weight in the spread, less what its ramp holds back.
-    fn share(&self, at: usize) -> f32 {
-        let entry = &self.route.entries[at];
-        f32::from(entry.weight.max(1)) * self.ramp_share(entry).max(f32::EPSILON)
     }
 
     /// Position of an entry's pool in the plan.
@@ -348,59 +352,35 @@ impl Question<'_> {
         self.pools[usize::from(entry.place)]
     }
 
-    fn region(&self, entry: &Entry) -> RegionIdx {
-        self.plan.pools[self.pool(entry) as usize].region
-    }
-
-    fn region_draw(&self, entry: &Entry, stream: u64) -> u64 {
-        let region = self.plan.region_hashes[self.region(entry).index()];
-        draw(self.key.0 ^ region, stream)
-    }
-
-    fn endpoint(&self, pass: Pass, at: usize) -> Option<EndpointIdx> {
-        let pool = &self.plan.pools[self.pool(&self.route.entries[at]) as usize];
-        self.plan.rings.find(pool, self.key, |endpoint| {
-            let serves = match pass {
-                Pass::Healthy | Pass::Any => self.bits.is_available(endpoint),
-                Pass::IgnoringHealth => self.bits.is_in_service(endpoint),
-            };
-            serves && !self.excluded.contains(&endpoint)
-        })
-    }
-
-    fn pick(&self, pass: Pass, at: usize, endpoint: EndpointIdx, region_share: f32) -> Pick {
-        let number = self.pool(&self.route.entries[at]);
-        let pool = &self.plan.pools[number as usize];
-        let points = match pass {
-            Pass::Healthy | Pass::Any => self.bits.live_points(number).max(1),
-            Pass::IgnoringHealth => pool.points,
+    /// Whether `min_live_regions` is met by the spread alone.
+    fn enough_live_in(&self, spread: &[Entry]) -> bool {
+        let wanted = usize::from(self.service.min_live_regions);
+        let is_live = |entry: &&Entry| {
+            self.service
+                .counts_as_live(self.bits, self.pool(entry), &self.plan.pools)
         };
-        let own = self.plan.endpoint_points[endpoint.index()] as f32;
-        let normal = usize::from(self.route.normal);
-        let reason = match pass {
-            Pass::IgnoringHealth => Reason::IgnoringHealth,
-            Pass::Any if at >= normal => Reason::LastResort,
-            Pass::Any => Reason::Panic,
-            Pass::Healthy if at >= usize::from(self.route.spread) => Reason::Failover,
-            Pass::Healthy if self.route.spread == 1 => Reason::Best,
-            Pass::Healthy => Reason::Spread,
-        };
-        Pick {
-            endpoint,
-            region: pool.region,
-            propensity: (region_share * own / points as f32).min(1.0),
-            reason,
+        wanted <= 1 || spread.iter().filter(is_live).count() >= wanted
+    }
+
+    fn is_chance(&self, filter: impl Filter, within: Within, picks: &[Pick], end: End) -> bool {
+        let one_region = picks.iter().all(|pick| pick.region == picks[0].region);
+        let alone = self.route.spread <= 1 || matches!(within, Within::Region(_));
+        let one_shares = alone && one_region;
+        match end {
+            End::Exhausted => false,
+            End::Enough => !one_shares,
+            End::Full if picks.len() == 1 => picks[0].propensity < 1.0,
+            // The whole region is answered: there was nobody else to choose.
+            End::Full => {
+                let own = |pick: &Pick| self.plan.endpoint_points[pick.endpoint.index()];
+                let entries = &self.route.entries[..usize::from(self.route.len)];
+                let of_region = entries.iter().find(|entry| {
+                    self.plan.pools[self.pool(entry) as usize].region == picks[0].region
+                });
+                let all =
+                    of_region.map_or(0, |entry| filter.live_points(self.bits, self.pool(entry)));
+                !one_shares || picks.iter().map(own).sum::<u32>() != all
+            }
         }
     }
-}
-
-/// -log2 of a uniform number, in 1/65,536: the integer part from the leading zeros, the fraction by
-/// the line between powers of two (error below 0.09, the same on every machine).
-#[inline]
-fn negative_log(uniform: u64) -> u32 {
-    let uniform = uniform | 1;
-    let zeros = uniform.leading_zeros();
-    // The 16 bits behind the leading one: how far between two powers of two.
-    let fraction = ((uniform << zeros) << 1 >> 48) as u32;
-    ((zeros + 1) << 16) - fraction
 }

@@ -21,6 +21,7 @@
 
 use meridian_topology::{EndpointIdx, RegionIdx};
 
+use super::family::Family;
 use crate::hash::{ClientKey, draw};
 
 /// Points of an endpoint with the default weight of 100.
@@ -66,6 +67,8 @@ pub(crate) struct Pool {
     pub region: RegionIdx,
     /// How many points the pool has: the sum over its endpoints.
     pub points: u32,
+    /// Those of them that are of IPv6 endpoints.
+    pub points_v6: u32,
     pub members: u32,
     first_member: usize,
     ring: Ring,
@@ -200,6 +203,8 @@ pub(crate) struct RingBuilder {
     span: (u32, u32),
     /// Points of each endpoint of the topology, as far as its region was reached.
     endpoint_points: Vec<u32>,
+    /// Those that are IPv6 points.
+    endpoint_points_v6: Vec<u32>,
     /// Whether each endpoint of the topology is in the pool being built.
     chosen: Vec<bool>,
 }
@@ -211,6 +216,7 @@ pub(crate) struct Member {
     /// Hash of its id: the seed of its points.
     pub seed: u64,
     pub weight: u16,
+    pub family: Family,
 }
 
 impl RingBuilder {
@@ -224,6 +230,7 @@ impl RingBuilder {
             shared: None,
             span: (0, 0),
             endpoint_points: vec![0; endpoints],
+            endpoint_points_v6: vec![0; endpoints],
             chosen: vec![false; endpoints],
         }
     }
@@ -236,6 +243,9 @@ impl RingBuilder {
         for member in members {
             let points = points_of(member.weight);
             self.endpoint_points[member.endpoint.index()] = points;
+            if member.family == Family::V6 {
+                self.endpoint_points_v6[member.endpoint.index()] = points;
+            }
             self.span.0 = self.span.0.min(member.endpoint.0);
             self.span.1 = self.span.1.max(member.endpoint.0);
             for number in 0..points {
@@ -289,6 +299,8 @@ impl RingBuilder {
     pub fn pool(&mut self, region: RegionIdx, members: &[u32]) {
         let own = |member: &u32| self.endpoint_points[*member as usize];
         let points: u32 = members.iter().map(own).sum();
+        let of_v6 = |member: &u32| self.endpoint_points_v6[*member as usize];
+        let points_v6: u32 = members.iter().map(of_v6).sum();
         let all = self.region_points.len();
         let (ring, mask) = if points as usize == all {
             (self.shared_ring(), NO_MASK)
@@ -300,6 +312,7 @@ impl RingBuilder {
         self.pools.push(Pool {
             region,
             points,
+            points_v6,
             members: members.len() as u32,
             first_member: self.rings.members.len(),
             ring,

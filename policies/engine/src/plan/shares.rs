@@ -2,6 +2,7 @@
 
 use meridian_topology::{EndpointIdx, ServiceIdx};
 
+use super::family::{AnyFamily, Family, Filter};
 use super::{Entry, Plan};
 use crate::bits::HealthBits;
 use crate::class::ClassId;
@@ -18,6 +19,28 @@ impl Plan {
         class: ClassId,
         bits: &HealthBits,
     ) -> Vec<(EndpointIdx, f32)> {
+        self.shares_among(AnyFamily, service, class, bits)
+    }
+
+    /// As [`Self::shares`], among the endpoints of one address family.
+    #[must_use]
+    pub fn shares_of(
+        &self,
+        service: ServiceIdx,
+        class: ClassId,
+        bits: &HealthBits,
+        family: Family,
+    ) -> Vec<(EndpointIdx, f32)> {
+        self.shares_among(family, service, class, bits)
+    }
+
+    fn shares_among(
+        &self,
+        filter: impl Filter,
+        service: ServiceIdx,
+        class: ClassId,
+        bits: &HealthBits,
+    ) -> Vec<(EndpointIdx, f32)> {
         let Some(route) = self.route(service, class) else {
             return Vec::new();
         };
@@ -29,29 +52,42 @@ impl Plan {
         let entries = &route.entries[..usize::from(route.len)];
         let live = |entry: &Entry| service.counts_as_live(bits, pool(entry), &self.pools);
         let living = entries[..normal].iter().filter(|entry| live(entry)).count();
+        let serves = |e| bits.is_available(e) && filter.admits(self, e);
         let mut found = Vec::new();
         let mut refused = 1.0;
         if service.enough_live(living, normal) {
             let ramp = |entry: &Entry| {
                 f32::from(bits.ramp(self.pools[pool(entry) as usize].region)) / f32::from(u16::MAX)
             };
-            let admitted = |entry: &Entry| if live(entry) { ramp(entry) } else { 0.0 };
+            let has_living = |entry: &Entry| filter.live_points(bits, pool(entry)) > 0;
+            let admitted = |entry: &Entry| {
+                if live(entry) && has_living(entry) {
+                    ramp(entry)
+                } else {
+                    0.0
+                }
+            };
             let (shares, rest) = share_out(&entries[..normal], spread.min(normal), admitted);
-            found = self.by_endpoint(&entries[..normal], pools, &shares, |e| bits.is_available(e));
+            found = self.by_endpoint(&entries[..normal], pools, &shares, serves);
             refused = rest;
         }
         // Whom every ramp refuses goes to whoever lives.
         if refused > 0.0 {
-            let alive = |entry: &Entry| f32::from(u8::from(bits.live_points(pool(entry)) > 0));
+            let alive = |entry: &Entry| {
+                let living = filter.live_points(bits, pool(entry)) > 0;
+                f32::from(u8::from(living))
+            };
             let (mut shares, _) = share_out(entries, spread, alive);
             shares.iter_mut().for_each(|share| *share *= refused);
-            found.extend(self.by_endpoint(entries, pools, &shares, |e| bits.is_available(e)));
+            found.extend(self.by_endpoint(entries, pools, &shares, serves));
         }
         if found.is_empty() && service.when_none == WhenNone::IgnoreHealth {
+            let in_service = |e| bits.is_in_service(e) && filter.admits(self, e);
             let (shares, _) = share_out(entries, spread, |entry| {
-                f32::from(u8::from(self.in_service(pool(entry), bits)))
+                let mut members = self.rings.members(&self.pools[pool(entry) as usize]);
+                f32::from(u8::from(members.any(in_service)))
             });
-            found = self.by_endpoint(entries, pools, &shares, |e| bits.is_in_service(e));
+            found = self.by_endpoint(entries, pools, &shares, in_service);
         }
         summed(found)
     }

@@ -72,6 +72,8 @@ pub(super) enum RawEligible {
     Compliance(RawCompliance),
     /// Providers that are preferred or may not serve.
     Provider(RawProvider),
+    /// Regions by name: the first, the only ones, those that never serve.
+    Regions(RawRegions),
 }
 
 /// The compliance wall: no failure, overload, model or fallback sends a client past it.
@@ -103,6 +105,26 @@ pub(super) struct RawProvider {
     pub forbid: Vec<Field<ProviderId>>,
     /// What a region of no preferred provider costs, in score. Default: 0.1.
     pub weight: Option<Field<f64>>,
+    /// To which clients it applies. Default: all.
+    pub when: Option<RawWhen>,
+}
+
+/// Which regions some clients go to, by name: first, only or never.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Regions")]
+pub(super) struct RawRegions {
+    /// Regions that come before all others for these clients, whatever tiers, weights and scores say,
+    /// in order: the second takes them when the first is dead or full, and behind the last everything
+    /// is as without this. At most 16.
+    #[serde(default)]
+    pub first: Vec<Field<RegionId>>,
+    /// The only regions that may serve them: a wall.
+    #[serde(default)]
+    pub only: Vec<Field<RegionId>>,
+    /// Regions that may not serve them: a wall.
+    #[serde(default)]
+    pub never: Vec<Field<RegionId>>,
     /// To which clients it applies. Default: all.
     pub when: Option<RawWhen>,
 }
@@ -155,8 +177,23 @@ pub(super) struct RawGeographic {
     pub weight: Field<f64>,
     /// The distance that costs `weight`. Default: `"10000km"`.
     pub scale: Option<Field<Kilometres>>,
+    /// Regions that count as nearer or farther than they are: they draw clients in or push them away.
+    #[serde(default)]
+    pub bias: Vec<RawBias>,
     /// To which clients it applies. Default: all.
     pub when: Option<RawWhen>,
+}
+
+/// A region's bias, in the terms of Route 53's geoproximity routing.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Bias")]
+pub(super) struct RawBias {
+    /// The region.
+    pub region: Field<RegionId>,
+    /// From -99 to 99. A positive bias shortens the region's distances: distance × (1 - bias / 100); a
+    /// negative one lengthens them: distance / (1 + bias / 100). So -50 doubles, 50 halves.
+    pub bias: Field<Bias>,
 }
 
 /// What a million requests with their responses cost: weight × price / scale.
@@ -226,6 +263,10 @@ pub(super) struct RawSpread {
     pub sticky: Option<Field<Sticky>>,
     /// How many addresses a DNS answer carries, 1 to 8. Default: 1.
     pub answers: Option<Field<u8>>,
+    /// While an answer has fewer addresses than this, other regions join it: those that share the
+    /// clients, then the stand-ins in order. With this many or more it takes no further region. 1 to
+    /// `answers`. Default: as many as `answers`.
+    pub answers_at_least: Option<Field<u8>>,
 }
 
 /// A region's fixed share.
@@ -247,6 +288,9 @@ pub(super) struct RawFailover {
     /// A region with a smaller share of its endpoints alive (by weight) counts as dead, so that the
     /// few that are left are not run over. Default: 0, dead when none is alive.
     pub panic_threshold: Option<Field<Ratio>>,
+    /// A region with fewer living endpoints than this counts as dead, and the next in line takes its
+    /// clients; a region that has no more of them at all is exempt. Default: 1.
+    pub min_live: Option<Field<u16>>,
     /// With fewer living regions than this, threshold and ramp hold nobody back: every endpoint that
     /// lives is used. Default: 1.
     pub min_live_regions: Option<Field<u8>>,
@@ -293,6 +337,10 @@ pub(super) struct Bytes(pub u64);
 /// A distance: `"5000km"`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Kilometres(pub f64);
+
+/// A bias: `-99` to `99`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bias(pub i8);
 
 /// Mean solar time in hours: `"08:30"`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -346,6 +394,26 @@ impl Scalar for Kilometres {
 
     fn schema() -> schemars::Schema {
         schemars::json_schema!({ "type": "string", "examples": ["5000km"] })
+    }
+}
+
+/// The largest bias either way: 100 would make every distance nothing or infinite.
+const MAX_BIAS: i8 = 99;
+
+impl Scalar for Bias {
+    fn read(text: &str) -> Result<Self, Mistake> {
+        let number = text.strip_prefix('+').unwrap_or(text).parse().ok();
+        number
+            .filter(|bias| (-MAX_BIAS..=MAX_BIAS).contains(bias))
+            .map(Self)
+            .ok_or_else(|| {
+                Mistake::new(format!("`{text}` is not a bias"))
+                    .help("a whole number from -99 (farther) to 99 (nearer)")
+            })
+    }
+
+    fn schema() -> schemars::Schema {
+        schemars::json_schema!({ "type": "integer", "minimum": -99, "maximum": 99 })
     }
 }
 

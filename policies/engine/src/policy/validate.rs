@@ -12,12 +12,12 @@ use meridian_topology::units::{Millis, Ratio};
 use meridian_topology::{Label, Place, Problems, RegionId, Topology};
 
 use super::raw::{
-    RawCompliance, RawEligible, RawFailover, RawPolicy, RawProvider, RawSpread, RawWhen,
-    RawWhenNone,
+    RawCompliance, RawEligible, RawFailover, RawPolicy, RawProvider, RawRegions, RawSpread,
+    RawWhen, RawWhenNone,
 };
 use super::words::FailMode;
 use super::{
-    Eligible, Failback, Failover, MAX_REQUIRED_LABELS, MAX_SELECTORS, MAX_SPREAD,
+    Eligible, Failback, Failover, MAX_FIRST, MAX_REQUIRED_LABELS, MAX_SELECTORS, MAX_SPREAD,
     MAX_STATIC_ADDRESSES, MAX_TIERS, Policy, Selector, Spread, UnknownClient, Wall, When, WhenNone,
 };
 use crate::plan::MAX_ANSWERS;
@@ -30,6 +30,8 @@ const SHARES: RangeInclusive<u16> = 1..=10_000;
 const DEFAULT_PROVIDER_WEIGHT: f64 = 0.1;
 /// Regions that share the clients when a policy asks for a spread without a number.
 const DEFAULT_SPREAD: u8 = 3;
+/// Bounds on the fewest living endpoints of a living region.
+const MIN_LIVE: RangeInclusive<u16> = 1..=10_000;
 /// How long a region stays healthy before a step of its ramp.
 const DEFAULT_HOLD: Millis = Millis(30_000);
 
@@ -195,6 +197,7 @@ impl File<'_, '_> {
         match &raw.value {
             RawEligible::Compliance(compliance) => self.compliance(compliance, raw.span),
             RawEligible::Provider(provider) => Some(self.provider(provider)),
+            RawEligible::Regions(regions) => self.regions(regions, raw.span),
         }
     }
 
@@ -266,6 +269,57 @@ impl File<'_, '_> {
         }
     }
 
+    fn regions(&mut self, raw: &RawRegions, span: Span) -> Option<Eligible> {
+        if raw.first.is_empty() && raw.only.is_empty() && raw.never.is_empty() {
+            let mistake = Mistake::new("this regions selector names no region")
+                .help("list some under `first`, `only` or `never`");
+            self.report(span, Code::CONFLICT, mistake);
+            return None;
+        }
+        if let Some(beyond) = raw.first.get(MAX_FIRST) {
+            let mistake = Mistake::new(format!("at most {MAX_FIRST} regions come first"));
+            self.report(beyond.span, Code::OUT_OF_RANGE, mistake);
+        }
+        let (first, only) = (self.region_list(&raw.first), self.region_list(&raw.only));
+        let never = self.region_list(&raw.never);
+        for field in raw.first.iter().chain(&raw.only) {
+            if field.get().is_some_and(|region| never.contains(region)) {
+                let mistake = Mistake::new("this region is under `never`, too")
+                    .help("take it out of one of the lists");
+                self.report(field.span, Code::CONFLICT, mistake);
+            }
+        }
+        for field in &raw.first {
+            let outside = |region| !only.is_empty() && !only.contains(region);
+            if field.get().is_some_and(outside) {
+                let mistake = Mistake::new("this region is not under `only`, so it never serves")
+                    .help("add it to `only`, or take it out of `first`");
+                self.report(field.span, Code::CONFLICT, mistake);
+            }
+        }
+        Some(Eligible {
+            when: self.when(raw.when.as_ref(), UnknownClient::Skip),
+            wall: Wall::Regions { first, only, never },
+        })
+    }
+
+    /// Regions that exist, each once.
+    fn region_list(&mut self, fields: &[Field<RegionId>]) -> Vec<RegionId> {
+        let mut regions = Vec::new();
+        for field in fields {
+            let Some(region) = self.region(field) else {
+                continue;
+            };
+            if regions.contains(&region) {
+                let mistake = Mistake::new(format!("region `{region}` is listed already"));
+                self.report(field.span, Code::CONFLICT, mistake);
+                continue;
+            }
+            regions.push(region);
+        }
+        regions
+    }
+
     fn tiers(&mut self, raw: &[Spanned<Vec<Field<RegionId>>>]) -> Vec<Vec<RegionId>> {
         if let Some(beyond) = raw.get(MAX_TIERS) {
             let mistake = Mistake::new(format!("a policy has at most {MAX_TIERS} tiers"));
@@ -333,6 +387,9 @@ impl File<'_, '_> {
             }
             weights.push((region, value));
         }
+        let answers = self.within(spread.answers.as_ref(), 1, &(1..=MAX_ANSWERS as u8));
+        let least = spread.answers_at_least.as_ref();
+        let answers_at_least = least.map(|field| self.within(Some(field), answers, &(1..=answers)));
         let default_most = if by_score { DEFAULT_SPREAD } else { 1 };
         Spread {
             best_within: self.or(spread.best_within.as_ref(), Millis(0)),
@@ -344,7 +401,8 @@ impl File<'_, '_> {
             split: self.or(spread.split.as_ref(), Default::default()),
             weights,
             sticky: self.or(spread.sticky.as_ref(), Default::default()),
-            answers: self.within(spread.answers.as_ref(), 1, &(1..=MAX_ANSWERS as u8)),
+            answers,
+            answers_at_least,
         }
     }
 
@@ -371,6 +429,7 @@ impl File<'_, '_> {
         let regions = 1..=crate::plan::MAX_ROUTE as u8;
         Failover {
             panic_threshold: self.or(raw.panic_threshold.as_ref(), default.panic_threshold),
+            min_live: self.within(raw.min_live.as_ref(), default.min_live, &MIN_LIVE),
             min_live_regions: self.within(raw.min_live_regions.as_ref(), 1, &regions),
             failback: failback.unwrap_or(default.failback),
         }

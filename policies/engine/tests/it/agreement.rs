@@ -24,6 +24,7 @@ fn explain_and_the_data_path_agree() {
             service: service.id.clone(),
             client: Client::Address(address),
             surface: Surface::Dns,
+            family: None,
             key: None,
             plan_generation: Some(plan.generation()),
         };

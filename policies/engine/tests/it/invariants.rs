@@ -6,7 +6,8 @@ use std::sync::Arc;
 use meridian_engine::plan::MAX_ANSWERS;
 use meridian_engine::policy::Wall;
 use meridian_engine::{
-    ClassId, ClientKey, EndpointState, HealthBits, Pick, Plan, Reason, World, compile,
+    ClassId, ClientKey, EndpointState, Family, HealthBits, Pick, Plan, Reason, Wanted, World,
+    compile,
 };
 use meridian_topology::{EndpointIdx, Place, ServiceIdx, Topology};
 use proptest::prelude::*;
@@ -54,6 +55,9 @@ fn allowed(world: &World, service: ServiceIdx, class: ClassId, endpoint: Endpoin
             labelled && (within.is_empty() || inside)
         }
         Wall::Provider { forbid, .. } => !forbid.contains(&region.location.provider),
+        Wall::Regions { only, never, .. } => {
+            (only.is_empty() || only.contains(&region.id)) && !never.contains(&region.id)
+        }
     });
     endpoint.services.contains(&service) && walls.all(|passes| passes)
 }
@@ -74,6 +78,11 @@ fn all_picks(plan: &Plan, service: ServiceIdx, class: ClassId, bits: &HealthBits
         let mut many = [first; 4];
         let found = plan.pick_many(service, class, key, bits, &mut many);
         picks.extend_from_slice(&many[..found]);
+        for family in Family::ALL {
+            let wanted = Wanted::up_to(4).of(family);
+            let found = plan.pick_many_of(service, class, key, bits, wanted, &mut many);
+            picks.extend_from_slice(&many[..found.len]);
+        }
     }
     picks
 }

@@ -209,6 +209,7 @@ fn an_explanation_reads_as_recorded() {
         service: service.parse().unwrap(),
         client: Client::Class(class_of("DE")),
         surface: Surface::Http,
+        family: None,
         key,
         plan_generation: Some(7),
     };

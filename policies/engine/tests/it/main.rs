@@ -13,6 +13,8 @@
 mod agreement;
 mod broken;
 mod documents;
+mod families;
 mod invariants;
 mod library;
+mod weights;
 mod worlds;

@@ -192,7 +192,11 @@ fn endpoint(chance: &mut Chance, region: usize, at: usize, services: usize) -> E
         id: format!("r{region:02}-e{at}").parse().unwrap(),
         region: RegionIdx(region as u16),
         zone: None,
-        address: IpAddr::from([10, 0, region as u8, at as u8]),
+        address: if chance.happens(0.3) {
+            IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, region as u16, at as u16])
+        } else {
+            IpAddr::from([10, 0, region as u8, at as u8])
+        },
         port: 80,
         services: (0..services)
             .filter(|_| chance.happens(0.8))
@@ -261,7 +265,12 @@ fn policy(chance: &mut Chance, at: usize, topology: &Topology) -> Policy {
             wall,
         });
     }
-    let kinds = selector_kinds(chance);
+    if chance.happens(0.4) {
+        let wall = regions_wall(chance, topology);
+        let when = when(chance);
+        eligible.push(Eligible { when, wall });
+    }
+    let kinds = selector_kinds(chance, topology);
     let mut score = Vec::new();
     for kind in kinds {
         if chance.happens(0.6) {
@@ -298,10 +307,12 @@ fn policy(chance: &mut Chance, at: usize, topology: &Topology) -> Policy {
             split: chance.one_of(Split::ALL),
             weights,
             sticky: chance.one_of(Sticky::ALL),
-            answers: 1,
+            answers: 1 + chance.below(4) as u8,
+            answers_at_least: chance.happens(0.5).then_some(1),
         },
         failover: Failover {
             panic_threshold: ratio(chance.one_of(&[0.0, 0.3, 0.8])),
+            min_live: 1 + chance.below(3) as u16,
             min_live_regions: 1 + chance.below(3) as u8,
             failback: Failback::default(),
         },
@@ -314,7 +325,31 @@ fn policy(chance: &mut Chance, at: usize, topology: &Topology) -> Policy {
     }
 }
 
-fn selector_kinds(chance: &mut Chance) -> [SelectorKind; 5] {
+fn some_regions(chance: &mut Chance, topology: &Topology, share: f64) -> Vec<RegionId> {
+    let regions = topology.regions.iter();
+    let mut some: Vec<RegionId> = regions
+        .filter(|_| chance.happens(share))
+        .map(|region| region.id.clone())
+        .collect();
+    if chance.happens(0.5) {
+        some.reverse();
+    }
+    some
+}
+
+fn regions_wall(chance: &mut Chance, topology: &Topology) -> Wall {
+    Wall::Regions {
+        first: some_regions(chance, topology, 0.2),
+        only: if chance.happens(0.3) {
+            some_regions(chance, topology, 0.6)
+        } else {
+            Vec::new()
+        },
+        never: some_regions(chance, topology, 0.1),
+    }
+}
+
+fn selector_kinds(chance: &mut Chance, topology: &Topology) -> [SelectorKind; 5] {
     [
         SelectorKind::Performance {
             model: chance.one_of(Model::ALL),
@@ -322,7 +357,13 @@ fn selector_kinds(chance: &mut Chance) -> [SelectorKind; 5] {
             scale: Millis(100),
             slo: chance.happens(0.4).then_some(Millis(80)),
         },
-        SelectorKind::Geographic { scale_km: 5_000.0 },
+        SelectorKind::Geographic {
+            scale_km: 5_000.0,
+            bias: some_regions(chance, topology, 0.3)
+                .into_iter()
+                .map(|region| (region, (chance.below(199) as i16 - 99) as i8))
+                .collect(),
+        },
         SelectorKind::Cost {
             response_bytes: 100_000,
             scale: UsdPerMillionRequests::new(10.0).unwrap(),

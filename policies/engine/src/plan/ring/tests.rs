@@ -9,6 +9,7 @@ fn rings(weights: &[u16]) -> (Pool, Rings) {
         endpoint: EndpointIdx(at as u32),
         seed: draw(at as u64, 99),
         weight: *weight,
+        family: Family::V4,
     }));
     let members: Vec<u32> = (0..weights.len() as u32).collect();
     builder.pool(RegionIdx(0), &members);
@@ -107,6 +108,7 @@ fn pools_of_a_part_agree_with_a_scan() {
         endpoint: EndpointIdx(at),
         seed: draw(at.into(), 99),
         weight: 100,
+        family: Family::V4,
     };
     builder.region((10..20).map(member));
     let parts: [&[u32]; 4] = [

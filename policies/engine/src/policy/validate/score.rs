@@ -2,11 +2,14 @@
 
 use std::ops::RangeInclusive;
 
+use meridian_topology::RegionId;
 use meridian_topology::door::{Code, Field, Mistake, Spanned};
 use meridian_topology::units::{Millis, Ratio, UsdPerMillionRequests};
 
 use super::{File, WEIGHTS};
-use crate::policy::raw::{RawCapacity, RawCost, RawDaytime, RawPerformance, RawScore};
+use crate::policy::raw::{
+    RawCapacity, RawCost, RawDaytime, RawGeographic, RawPerformance, RawScore,
+};
 use crate::policy::{
     DEFAULT_BOUND, DEFAULT_RESPONSE_BYTES, DEFAULT_SCALE_KM, DEFAULT_SCALE_MS, DEFAULT_SCALE_USD,
     Selector, SelectorKind, UnknownClient,
@@ -27,16 +30,7 @@ impl File<'_, '_> {
     pub(super) fn selector(&mut self, raw: &Spanned<RawScore>) -> Selector {
         let (weight, when, kind) = match &raw.value {
             RawScore::Performance(raw) => (&raw.weight, &raw.when, self.performance(raw)),
-            RawScore::Geographic(raw) => {
-                let scale_km = self
-                    .read(raw.scale.as_ref())
-                    .map_or(DEFAULT_SCALE_KM, |km| km.0);
-                (
-                    &raw.weight,
-                    &raw.when,
-                    SelectorKind::Geographic { scale_km },
-                )
-            }
+            RawScore::Geographic(raw) => (&raw.weight, &raw.when, self.geographic(raw)),
             RawScore::Cost(raw) => (&raw.weight, &raw.when, self.cost(raw)),
             RawScore::Capacity(raw) => (&raw.weight, &raw.when, self.capacity(raw)),
             RawScore::Daytime(raw) => (&raw.weight, &raw.when, self.daytime(raw)),
@@ -59,6 +53,25 @@ impl File<'_, '_> {
                 .unwrap_or(DEFAULT_SCALE_MS),
             slo: raw.slo.as_ref().and_then(|f| self.positive(f)),
         }
+    }
+
+    fn geographic(&mut self, raw: &RawGeographic) -> SelectorKind {
+        let scale_km = self
+            .read(raw.scale.as_ref())
+            .map_or(DEFAULT_SCALE_KM, |km| km.0);
+        let mut bias: Vec<(RegionId, i8)> = Vec::new();
+        for entry in &raw.bias {
+            let value = self.read(Some(&entry.bias));
+            let (Some(region), Some(value)) = (self.region(&entry.region), value) else {
+                continue;
+            };
+            if bias.iter().any(|(known, _)| *known == region) {
+                let mistake = Mistake::new(format!("region `{region}` has a bias already"));
+                self.report(entry.region.span, Code::CONFLICT, mistake);
+            }
+            bias.push((region, value.0));
+        }
+        SelectorKind::Geographic { scale_km, bias }
     }
 
     fn cost(&mut self, raw: &RawCost) -> SelectorKind {
