@@ -5,11 +5,15 @@
 //! built. No label has values that clients choose.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use meridian_engine::Pick;
-use meridian_telemetry::metrics::{IntCounter, IntCounterVec, IntGauge};
+use meridian_telemetry::metrics::{
+    CounterRow, Gauge, IntCounter, IntCounterVec, IntGauge, SparseCounters,
+};
 use meridian_telemetry::{MetricError, Metrics, Unit};
-use meridian_topology::{ServiceId, Topology};
+use meridian_topology::ServiceId;
 
 use crate::dnstap::TapMetrics;
 use crate::guard::{CookieSeen, NoSeat, Ruling};
@@ -23,7 +27,7 @@ pub struct DnsMetrics {
     responses: [IntCounter; Rcode::ALL.len()],
     dropped: IntCounter,
     truncated: IntCounter,
-    dynamic_answers: IntCounterVec,
+    dynamic_answers: SparseCounters,
     dynamic_failures: IntCounterVec,
     /// Responses the system would not send.
     pub(crate) send_errors: IntCounter,
@@ -35,6 +39,7 @@ pub struct DnsMetrics {
     cookies: [IntCounter; CookieSeen::COUNTED.len()],
     rate_dropped: IntCounter,
     rate_slipped: IntCounter,
+    zones_build: Gauge,
     zone_problems: IntGauge,
 }
 
@@ -84,15 +89,15 @@ impl Tally {
 #[derive(Clone, Debug)]
 pub(crate) struct SteeredCounters {
     /// By region.
-    answers: Box<[IntCounter]>,
+    answers: Arc<CounterRow>,
     failures: IntCounter,
 }
 
 impl SteeredCounters {
     /// Counts one steered question.
     pub(crate) fn count(&self, pick: Option<Pick>) {
-        match pick.and_then(|pick| self.answers.get(pick.region.index())) {
-            Some(counter) => counter.inc(),
+        match pick {
+            Some(pick) => self.answers.inc(pick.region.index()),
             None => self.failures.inc(),
         }
     }
@@ -158,11 +163,11 @@ impl DnsMetrics {
             responses: Rcode::ALL.map(|rcode| responses.with_label_values(&[rcode.as_str()])),
             dropped: room.counter("dropped", Unit::Count, "Packets that got no response")?,
             truncated: room.counter("truncated", Unit::Count, "Responses with TC set")?,
-            dynamic_answers: room.counter_vec(
+            dynamic_answers: room.sparse_counters(
                 "dynamic_answers",
                 Unit::Count,
                 "Steered answers by the region of their first endpoint",
-                &["service", "region"],
+                ["service", "region"],
             )?,
             dynamic_failures: room.counter_vec(
                 "dynamic_failures",
@@ -184,6 +189,11 @@ impl DnsMetrics {
             cookies: CookieSeen::COUNTED.map(|(_, verdict)| cookies.with_label_values(&[verdict])),
             rate_dropped: rate_limited.with_label_values(&["dropped"]),
             rate_slipped: rate_limited.with_label_values(&["slipped"]),
+            zones_build: room.gauge(
+                "zones_build",
+                Unit::Seconds,
+                "Time that building the zones in force from their plan took",
+            )?,
             zone_problems: room.int_gauge(
                 "zone_problems",
                 Unit::Count,
@@ -192,16 +202,11 @@ impl DnsMetrics {
         })
     }
 
-    /// The counters of one service.
-    pub(crate) fn steered(&self, service: &ServiceId, topology: &Topology) -> SteeredCounters {
+    /// The counters of one service; `regions` are the topology's, by name.
+    pub(crate) fn steered(&self, service: &ServiceId, regions: &Arc<[String]>) -> SteeredCounters {
         let service = service.as_str();
-        let of_region = |region: &str| self.dynamic_answers.with_label_values(&[service, region]);
         SteeredCounters {
-            answers: topology
-                .regions
-                .iter()
-                .map(|region| of_region(region.id.as_str()))
-                .collect(),
+            answers: self.dynamic_answers.row(service, regions),
             failures: self.dynamic_failures.with_label_values(&[service]),
         }
     }
@@ -269,6 +274,10 @@ impl DnsMetrics {
         ];
         let others = others.map(|(name, it)| (name.to_owned(), it.get()));
         queries.chain(responses).chain(others).collect()
+    }
+
+    pub(crate) fn set_zones_build(&self, took: Duration) {
+        self.zones_build.set(took.as_secs_f64());
     }
 
     pub(crate) fn set_zone_problems(&self, count: usize) {

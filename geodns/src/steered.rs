@@ -7,6 +7,7 @@
 
 mod records;
 
+use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,7 +15,9 @@ use std::sync::Arc;
 use meridian_engine::plan::{MAX_ANSWERS, Within};
 use meridian_engine::{Fallback, Family};
 use meridian_live::Published;
-use meridian_topology::{DnsAnswer, Endpoint, RegionIdx, Service, ServiceDns, ServiceIdx};
+use meridian_topology::{
+    DnsAnswer, Endpoint, EndpointIdx, RegionIdx, Service, ServiceDns, ServiceIdx, Topology,
+};
 
 use crate::metrics::{DnsMetrics, SteeredCounters};
 use crate::wire::RType;
@@ -94,9 +97,58 @@ struct Own {
     counters: Arc<SteeredCounters>,
 }
 
+/// What the topology knows of all services, found in one pass over it: with ten thousand services and as
+/// many endpoints, a pass for each service takes seconds.
+pub(crate) struct Served {
+    /// For each service, where its endpoints begin; one more at the end.
+    first: Vec<u32>,
+    endpoints: Vec<EndpointIdx>,
+    /// Every endpoint's address, once a static answer needs them.
+    addresses: OnceCell<HashSet<IpAddr>>,
+    /// The regions by name: the columns of counters.
+    regions: Arc<[String]>,
+}
+
+impl Served {
+    pub(crate) fn of(topology: &Topology) -> Self {
+        let mut first = vec![0_u32; topology.services.len() + 1];
+        for service in topology.endpoints.iter().flat_map(|it| &it.services) {
+            first[service.index() + 1] += 1;
+        }
+        for at in 1..first.len() {
+            first[at] += first[at - 1];
+        }
+        let mut next = first.clone();
+        let mut endpoints = vec![EndpointIdx(0); first[first.len() - 1] as usize];
+        for (at, endpoint) in topology.endpoints.iter().enumerate() {
+            for service in &endpoint.services {
+                let slot = &mut next[service.index()];
+                endpoints[*slot as usize] = EndpointIdx(at as u32);
+                *slot += 1;
+            }
+        }
+        let regions = topology.regions.iter();
+        Self {
+            first,
+            endpoints,
+            addresses: OnceCell::new(),
+            regions: regions.map(|region| region.id.to_string()).collect(),
+        }
+    }
+
+    fn is_endpoint(&self, topology: &Topology, address: IpAddr) -> bool {
+        let addresses = self.addresses.get_or_init(|| {
+            let addresses = topology.endpoints.iter().map(|it| it.address);
+            addresses.map(|address| address.to_canonical()).collect()
+        });
+        addresses.contains(&address.to_canonical())
+    }
+}
+
 /// Lays the names of services over the zones.
 pub(crate) struct Layer<'a> {
     published: &'a Published,
+    served: &'a Served,
     metrics: &'a DnsMetrics,
     steered: Vec<SteeredName>,
     /// Names that are targets of SRV records, so that each is laid once: an endpoint's is the same for
@@ -105,9 +157,14 @@ pub(crate) struct Layer<'a> {
 }
 
 impl<'a> Layer<'a> {
-    pub(crate) fn new(published: &'a Published, metrics: &'a DnsMetrics) -> Self {
+    pub(crate) fn new(
+        published: &'a Published,
+        served: &'a Served,
+        metrics: &'a DnsMetrics,
+    ) -> Self {
         Self {
             published,
+            served,
             metrics,
             steered: Vec::new(),
             targets: HashSet::new(),
@@ -125,9 +182,9 @@ impl<'a> Layer<'a> {
         let (Some(dns), Some(idx)) = (&service.dns, topology.service(&service.id)) else {
             return;
         };
-        let fixed = fixed_answer(self.published, idx);
+        let fixed = self.fixed_answer(idx);
         let answer = self.answer(dns, idx);
-        let counters = Arc::new(self.metrics.steered(&service.id, topology));
+        let counters = Arc::new(self.metrics.steered(&service.id, &self.served.regions));
         let own = Own {
             idx,
             ttl_seconds: dns.ttl.0,
@@ -212,25 +269,28 @@ impl<'a> Layer<'a> {
     fn endpoints(
         &self,
         service: ServiceIdx,
-    ) -> impl Iterator<Item = (meridian_topology::EndpointIdx, &'a Endpoint)> + use<'a> {
-        self.published.world.topology.endpoints_of(service)
+    ) -> impl Iterator<Item = (EndpointIdx, &'a Endpoint)> + use<'a> {
+        let (served, all) = (self.served, &self.published.world.topology.endpoints);
+        let (first, end) = (
+            served.first[service.index()] as usize,
+            served.first[service.index() + 1] as usize,
+        );
+        let own = &served.endpoints[first..end];
+        own.iter().map(|at| (*at, &all[at.index()]))
     }
-}
 
-/// The static addresses of a service's policy that belong to no endpoint: an endpoint is answered
-/// only by a pick, because only picks stay inside the compliance wall and pass over the dead.
-fn fixed_answer(published: &Published, service: ServiceIdx) -> Box<[IpAddr]> {
-    let Fallback::Static(addresses) = published.plan.fallback(service) else {
-        return Box::default();
-    };
-    let endpoints = &published.world.topology.endpoints;
-    let is_endpoint = |address: IpAddr| {
-        endpoints
-            .iter()
-            .any(|endpoint| endpoint.address.to_canonical() == address.to_canonical())
-    };
-    let fixed = addresses.iter().copied();
-    fixed.filter(|address| !is_endpoint(*address)).collect()
+    /// The static addresses of a service's policy that belong to no endpoint: an endpoint is answered
+    /// only by a pick, because only picks stay inside the compliance wall and pass over the dead.
+    fn fixed_answer(&self, service: ServiceIdx) -> Box<[IpAddr]> {
+        let Fallback::Static(addresses) = self.published.plan.fallback(service) else {
+            return Box::default();
+        };
+        let topology = &self.published.world.topology;
+        let fixed = addresses.iter().copied();
+        fixed
+            .filter(|address| !self.served.is_endpoint(topology, *address))
+            .collect()
+    }
 }
 
 impl Families {

@@ -14,7 +14,7 @@ use meridian_live::Published;
 use meridian_topology::ServiceIdx;
 
 use crate::metrics::DnsMetrics;
-use crate::steered::{Layer, SteeredName};
+use crate::steered::{Layer, Served, SteeredName};
 use crate::zone::{
     ServedZone, ShelfSnapshot, StaticZone, SteeredIdx, ZoneError, ZoneSet, ZoneSetBuilder,
 };
@@ -71,7 +71,8 @@ impl Zones {
         for origin in shelf.unready() {
             builder.unready(origin);
         }
-        let mut layer = Layer::new(&published, metrics);
+        let served = Served::of(topology);
+        let mut layer = Layer::new(&published, &served, metrics);
         for service in &topology.services {
             layer.service(&mut builder, service);
         }

@@ -10,6 +10,7 @@
 
 mod name;
 mod room;
+mod sparse;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,7 @@ pub use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
 };
 pub use room::Room;
+pub use sparse::{CounterRow, SparseCounters};
 
 /// Most metric names one process may register. Reached only by a bug that invents names.
 pub const METRICS_MAX: usize = 1_024;
@@ -139,6 +141,7 @@ enum Registered {
     IntGaugeVec(IntGaugeVec),
     Histogram(Histogram),
     HistogramVec(HistogramVec),
+    SparseCounters(SparseCounters),
 }
 
 struct Entry {

@@ -368,7 +368,9 @@ impl Responder {
         let (changes, shelf) = (shelf.subscribe(), shelf.clone());
         let derive = move |published, before: Option<Arc<Zones>>| {
             let (shelf, now) = (shelf.snapshot(), unix_time().as_secs());
+            let started = std::time::Instant::now();
             let zones = Zones::build(published, &shelf, before.as_deref(), &for_zones, now);
+            for_zones.set_zones_build(started.elapsed());
             for problem in zones.problems() {
                 tracing::error!(%problem, "left out of the zones");
             }

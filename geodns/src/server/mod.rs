@@ -116,7 +116,7 @@ pub struct DnsServer {
 #[derive(Debug)]
 struct Listener {
     address: SocketAddr,
-    udp: Vec<udp::Prepared>,
+    udp: Vec<std::net::UdpSocket>,
     tcp: TcpListener,
 }
 
@@ -244,7 +244,10 @@ impl DnsServer {
                     Arc::clone(&stop.0),
                 );
                 let address = listener.address;
-                match spawn_worker(worker, address) {
+                let started = worker
+                    .map_err(|source| DnsError::Socket { address, source })
+                    .and_then(|worker| spawn_worker(worker, address));
+                match started {
                     Ok(end) => {
                         workers.spawn(async move { (address, end.await.ok()) });
                     }

@@ -3,7 +3,7 @@
     reason = "a test that cannot build its input has failed"
 )]
 
-use meridian_live::{SourcesStatus, StoreHealth};
+use meridian_live::{GeoStatus, SourcesStatus, StoreHealth};
 use meridian_telemetry::Metrics;
 
 use super::*;
@@ -36,6 +36,7 @@ fn status(topology: &Topology) -> Status {
         sources: SourcesStatus::InForce,
         model: None,
         store: StoreHealth::Following,
+        geo: GeoStatus::default(),
         regions: Vec::new(),
         endpoints: endpoints.collect(),
         warnings: Vec::new(),

@@ -2,7 +2,10 @@
 //!
 //! `decide` measures one pick in a world of 50 regions, 20 services and 5,000 classes, over random
 //! services, classes and client keys drawn beforehand. `compile` measures a whole plan of 50 regions
-//! with 1,000 endpoints each, its memory, and how both grow with the number of regions.
+//! with 1,000 endpoints each, its memory, how both grow with the number of regions, and the big case
+//! of ten thousand services ([`big`]).
+
+mod big;
 
 use std::{hint::black_box, time::Instant};
 
@@ -68,7 +71,7 @@ fn report(
 /// When the synthetic world has no endpoint to pick.
 pub fn decide(effort: Effort) -> Result<Report, GenError> {
     process::stay_on(SUBJECT_CORE)?;
-    let picks = Picks::draw();
+    let picks = Picks::draw(SERVICES, CLASSES);
     let mut samples = Samples::default();
     for (name, endpoints) in [
         ("pick_ns", GROWTH_ENDPOINTS_PER_REGION),
@@ -108,12 +111,12 @@ pub fn decide(effort: Effort) -> Result<Report, GenError> {
 struct Picks(Vec<(ServiceIdx, ClassId, ClientKey)>);
 
 impl Picks {
-    fn draw() -> Self {
+    fn draw(services: usize, classes: usize) -> Self {
         let mut random = Random::new(SEED);
         let picks = (0..PICKS).map(|_| {
-            let service = ServiceIdx(random.below(SERVICES) as u16);
+            let service = ServiceIdx(random.below(services) as u16);
             // Class 0 is the unknown one; the others are numbered from 1.
-            let class = ClassId(1 + random.below(CLASSES) as u32);
+            let class = ClassId(1 + random.below(classes) as u32);
             (service, class, ClientKey(random.next()))
         });
         Self(picks.collect())
@@ -172,12 +175,14 @@ pub fn compile_plans(effort: Effort) -> Result<Report, GenError> {
             }
         }
     }
-    let metrics = [
+    big::measure(effort, &mut samples)?;
+    let mut metrics = vec![
         metric("plan_ms", "ms"),
         metric("plan_bytes", "B"),
         metric("plan_ms_1000_endpoints", "ms"),
         metric("plan_bytes_1000_endpoints", "B"),
     ];
+    metrics.extend(big::metrics());
     let growth = vec![growth("plan_ms", times), growth("plan_bytes", sizes)];
     Ok(report("compile", effort, &samples, &metrics, growth))
 }

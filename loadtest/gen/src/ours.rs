@@ -3,6 +3,8 @@
 //! The binary is the one beside this program (`target/release/meridian` when built by `cargo xtask
 //! bench`). Everything not named here is at its default, as a user would run it.
 
+pub mod big;
+
 use std::{
     fmt::Write as _,
     net::SocketAddr,

@@ -102,6 +102,16 @@ impl Pinned {
         }
     }
 
+    /// Memory of the process that lies in RAM, in bytes; 0 when the system does not say.
+    #[must_use]
+    pub fn resident_bytes(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = fs::read_to_string(path).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        kib.unwrap_or(0) * 1024
+    }
+
     /// CPU time used so far by the process and its descendants.
     #[must_use]
     pub fn cpu(&self) -> Duration {

@@ -33,6 +33,9 @@ const UNLABELLED: u64 = 16;
 /// Different policies that services take turns with.
 const POLICIES: usize = 4;
 
+/// Different sets of regions that tenants take turns with.
+pub const FOOTPRINTS: usize = 64;
+
 /// How large a synthetic world is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
@@ -69,11 +72,43 @@ pub fn world(
 /// A world of the given size.
 #[must_use]
 pub fn sized(size: Size, seed: u64) -> World {
+    world_of(size, endpoints(size, seed), seed)
+}
+
+/// A world of tenants: every service has one machine of its own in each region of one of
+/// [`FOOTPRINTS`] sets of regions, so that no two services share an endpoint, let alone a pool.
+#[must_use]
+pub fn tenants(regions: usize, services: usize, classes: usize, seed: u64) -> World {
+    let size = Size {
+        regions,
+        endpoints_per_region: services,
+        services,
+        classes,
+    };
+    let mut endpoints = Vec::new();
+    for region in 0..regions {
+        for service in (0..services).filter(|at| is_in_footprint(region, regions, *at, seed)) {
+            let services = vec![ServiceIdx(service as u16)];
+            let number = endpoints.len();
+            endpoints.push(endpoint(region, number, number, services, seed));
+        }
+    }
+    world_of(size, endpoints, seed)
+}
+
+/// Whether a service is served in a region: in about one of eight, and in one at least.
+fn is_in_footprint(region: usize, regions: usize, service: usize, seed: u64) -> bool {
+    let footprint = (service / POLICIES) % FOOTPRINTS;
+    let drawn = draw(seed ^ 0xf007 ^ footprint as u64, region as u64).is_multiple_of(8);
+    drawn || footprint % regions == region
+}
+
+fn world_of(size: Size, endpoints: Vec<Endpoint>, seed: u64) -> World {
     let topology = Topology {
         regions: (0..size.regions)
             .map(|at| region(at, size.regions, seed))
             .collect(),
-        endpoints: endpoints(size, seed),
+        endpoints,
         services: (0..size.services).map(service).collect(),
         ..Topology::default()
     };
@@ -143,36 +178,42 @@ fn region(at: usize, of: usize, seed: u64) -> Region {
 }
 
 fn endpoints(size: Size, seed: u64) -> Vec<Endpoint> {
-    let mut endpoints = Vec::with_capacity(size.regions * size.endpoints_per_region);
     let services: Vec<ServiceIdx> = (0..size.services).map(|at| ServiceIdx(at as u16)).collect();
-    let gdpr: Label = "gdpr".parse().expect(VALID);
-    for region in 0..size.regions {
-        for at in 0..size.endpoints_per_region {
-            let number = region * size.endpoints_per_region + at;
-            let labelled = !draw(seed, number as u64).is_multiple_of(UNLABELLED);
-            endpoints.push(Endpoint {
-                id: format!("endpoint-{region:05}-{at:06}")
-                    .parse()
-                    .expect(VALID),
-                region: RegionIdx(region as u16),
-                zone: None,
-                address: IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 | number as u32)),
-                port: 80,
-                services: services.clone(),
-                weight: Weight::default(),
-                capacity: None,
-                cost: None,
-                compliance: if labelled {
-                    vec![gdpr.clone()]
-                } else {
-                    Vec::new()
-                },
-                drain: Drain::default(),
-                health_checks: Vec::new(),
-            });
-        }
+    let all = 0..size.regions * size.endpoints_per_region;
+    let per_region = size.endpoints_per_region;
+    all.map(|number| {
+        let (region, at) = (number / per_region, number % per_region);
+        endpoint(region, at, number, services.clone(), seed)
+    })
+    .collect()
+}
+
+/// An endpoint, named after its region and `at`; `number` counts all of them.
+fn endpoint(
+    region: usize,
+    at: usize,
+    number: usize,
+    services: Vec<ServiceIdx>,
+    seed: u64,
+) -> Endpoint {
+    let labelled = !draw(seed, number as u64).is_multiple_of(UNLABELLED);
+    let gdpr = || "gdpr".parse().expect(VALID);
+    Endpoint {
+        id: format!("endpoint-{region:05}-{at:06}")
+            .parse()
+            .expect(VALID),
+        region: RegionIdx(region as u16),
+        zone: None,
+        address: IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 | number as u32)),
+        port: 80,
+        services,
+        weight: Weight::default(),
+        capacity: None,
+        cost: None,
+        compliance: labelled.then(gdpr).into_iter().collect(),
+        drain: Drain::default(),
+        health_checks: Vec::new(),
     }
-    endpoints
 }
 
 fn service(at: usize) -> Service {

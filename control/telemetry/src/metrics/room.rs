@@ -8,7 +8,7 @@ use prometheus::{HistogramOpts, Opts};
 use super::name::{self, MetricName, Unit};
 use super::{
     Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    MetricError, Metrics, Registered,
+    MetricError, Metrics, Registered, SparseCounters,
 };
 
 /// One room's view of the registry: every metric made here is named after the room.
@@ -73,6 +73,30 @@ impl Room {
         /// Counters told apart by labels.
         counter_vec -> IntCounterVec [labels], CounterVec, Counter
     );
+    /// Counters told apart by two labels, most of which stay zero and are then not rendered.
+    ///
+    /// # Errors
+    /// See [`MetricError`].
+    pub fn sparse_counters(
+        &self,
+        what: &str,
+        unit: Unit,
+        help: &str,
+        labels: [&str; 2],
+    ) -> Result<SparseCounters, MetricError> {
+        let name = MetricName::new(self.room, what, unit, name::Kind::Counter)?.into_string();
+        name::check_labels(&name, &labels)?;
+        let shape = format!("sparse_counters{labels:?}");
+        let make = || SparseCounters::new(Opts::new(name.clone(), help), labels);
+        match self
+            .metrics
+            .get_or_register(&name, shape, make, Registered::SparseCounters)?
+        {
+            Registered::SparseCounters(metric) => Ok(metric),
+            _ => unreachable!("the shape names the variant"),
+        }
+    }
+
     kind!(
         /// A value that goes up and down.
         gauge -> Gauge, Gauge, Gauge

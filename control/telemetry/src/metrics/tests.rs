@@ -192,3 +192,38 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn sparse_counters_render_what_was_counted_and_lose_nothing() {
+    let metrics = Metrics::new();
+    let room = metrics.room("dns").unwrap();
+    let counters = || {
+        room.sparse_counters("steered", Unit::Count, "Help", ["service", "region"])
+            .unwrap()
+    };
+    let columns =
+        |names: &[&str]| -> Arc<[String]> { names.iter().map(|name| (*name).to_owned()).collect() };
+    let old = counters().row("shop", &columns(&["eu", "us"]));
+    old.inc(0);
+    old.inc(7);
+    let silent = counters().row("silent", &columns(&["eu", "us"]));
+    // Asked again, it is the same row; with other columns it is another one.
+    counters().row("shop", &columns(&["eu", "us"])).inc(0);
+    let new = counters().row("shop", &columns(&["ap", "eu"]));
+    new.inc(1);
+    old.inc(1);
+    drop(silent);
+    let text = metrics.render().unwrap();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(
+        lines,
+        [
+            "meridian_dns_steered_total{region=\"eu\",service=\"shop\"} 3",
+            "meridian_dns_steered_total{region=\"us\",service=\"shop\"} 1",
+        ]
+    );
+    assert!(
+        room.counter_vec("steered", Unit::Count, "Help", &["service", "region"])
+            .is_err()
+    );
+}

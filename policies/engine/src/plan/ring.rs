@@ -13,7 +13,7 @@
 //!
 //! Structure: one ring for each region, which its pools share. A pool of a part of the region's
 //! endpoints has a mask and steps over the others like over the dead; only a pool of less than one in
-//! [`SHARED_MIN`] of the points gets a ring of its own. The sorted points of all rings lie in one
+//! [`SHARED_MIN`] of the points gets a ring of its own, and a pool of one endpoint needs none. The sorted points of all rings lie in one
 //! vector; for each ring there is an index from the top bits
 //! of a place to the first point there, about one entry for every two points, so that finding a
 //! successor is two loads and a short scan. A scan over dead points is bounded by one turn of the
@@ -52,7 +52,7 @@ pub(crate) struct Point {
 }
 
 /// Where a ring's points and index lie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Ring {
     /// `place >> shift` is a position in the index.
     shift: u8,
@@ -118,6 +118,10 @@ impl Rings {
         key: ClientKey,
         alive: impl Fn(EndpointIdx) -> bool,
     ) -> Option<EndpointIdx> {
+        if pool.members == 1 {
+            let only = EndpointIdx(self.members[pool.first_member]);
+            return alive(only).then_some(only);
+        }
         let ring = &pool.ring;
         let points = &self.points[ring.first_point..ring.first_point + ring.points as usize];
         let alive = |endpoint: EndpointIdx| self.has(pool, endpoint) && alive(endpoint);
@@ -193,7 +197,10 @@ fn successor(
 pub(crate) struct RingBuilder {
     rings: Rings,
     pools: Vec<Pool>,
-    /// All points of the current region's endpoints, sorted.
+    /// The current region's endpoints, in order, and how many points they have.
+    region_members: Vec<Member>,
+    all_points: usize,
+    /// Those points, sorted, once a pool has needed them.
     region_points: Vec<Point>,
     scratch: Vec<Point>,
     counts: Vec<u32>,
@@ -205,8 +212,6 @@ pub(crate) struct RingBuilder {
     endpoint_points: Vec<u32>,
     /// Those that are IPv6 points.
     endpoint_points_v6: Vec<u32>,
-    /// Whether each endpoint of the topology is in the pool being built.
-    chosen: Vec<bool>,
 }
 
 /// An endpoint as the ring sees it.
@@ -224,6 +229,8 @@ impl RingBuilder {
         Self {
             rings: Rings::default(),
             pools: Vec::new(),
+            region_members: Vec::new(),
+            all_points: 0,
             region_points: Vec::new(),
             scratch: Vec::new(),
             counts: Vec::new(),
@@ -231,13 +238,14 @@ impl RingBuilder {
             span: (0, 0),
             endpoint_points: vec![0; endpoints],
             endpoint_points_v6: vec![0; endpoints],
-            chosen: vec![false; endpoints],
         }
     }
 
     /// Begins a region: its points are made and sorted once, each of its pools takes a part.
     pub fn region(&mut self, members: impl Iterator<Item = Member>) {
-        self.scratch.clear();
+        self.region_members.clear();
+        self.region_points.clear();
+        self.all_points = 0;
         self.shared = None;
         self.span = (u32::MAX, 0);
         for member in members {
@@ -246,16 +254,21 @@ impl RingBuilder {
             if member.family == Family::V6 {
                 self.endpoint_points_v6[member.endpoint.index()] = points;
             }
+            self.all_points += points as usize;
             self.span.0 = self.span.0.min(member.endpoint.0);
             self.span.1 = self.span.1.max(member.endpoint.0);
-            for number in 0..points {
-                let place = (draw(member.seed, u64::from(number)) >> 32) as u32;
-                self.scratch.push(Point {
-                    place,
-                    endpoint: member.endpoint.0,
-                });
-            }
+            self.region_members.push(member);
         }
+    }
+
+    /// Makes and sorts the region's points, once somebody needs them.
+    fn make_points(&mut self) {
+        if self.region_points.len() == self.all_points {
+            return;
+        }
+        self.scratch.clear();
+        let members = self.region_members.iter().copied();
+        self.scratch.extend(members.flat_map(points));
         self.sort_scratch();
     }
 
@@ -301,8 +314,11 @@ impl RingBuilder {
         let points: u32 = members.iter().map(own).sum();
         let of_v6 = |member: &u32| self.endpoint_points_v6[*member as usize];
         let points_v6: u32 = members.iter().map(of_v6).sum();
-        let all = self.region_points.len();
-        let (ring, mask) = if points as usize == all {
+        let all = self.all_points;
+        let (ring, mask) = if members.len() == 1 {
+            // Nothing to choose, so no ring: a tenant's machines cost bytes, not kilobytes.
+            (Ring::default(), NO_MASK)
+        } else if points as usize == all {
             (self.shared_ring(), NO_MASK)
         } else if points as usize * SHARED_MIN >= all {
             (self.shared_ring(), self.push_mask(members))
@@ -339,6 +355,7 @@ impl RingBuilder {
         if let Some(ring) = self.shared {
             return ring;
         }
+        self.make_points();
         let first_point = self.rings.points.len();
         self.rings.points.extend_from_slice(&self.region_points);
         let ring = self.index(first_point);
@@ -346,20 +363,17 @@ impl RingBuilder {
         ring
     }
 
+    /// A ring of a small part of the region: making its points anew costs less than sifting the
+    /// region's.
     fn own_ring(&mut self, members: &[u32]) -> Ring {
-        for member in members {
-            self.chosen[*member as usize] = true;
-        }
         let first_point = self.rings.points.len();
-        let chosen = &self.chosen;
-        let own = self
-            .region_points
-            .iter()
-            .filter(|point| chosen[point.endpoint as usize]);
-        self.rings.points.extend(own);
-        for member in members {
-            self.chosen[*member as usize] = false;
+        for endpoint in members {
+            let known = &self.region_members;
+            if let Ok(at) = known.binary_search_by_key(endpoint, |member| member.endpoint.0) {
+                self.rings.points.extend(points(known[at]));
+            }
         }
+        self.rings.points[first_point..].sort_unstable();
         self.index(first_point)
     }
 
@@ -386,7 +400,7 @@ impl RingBuilder {
 
     /// The pools in the order they were added, and their rings.
     pub fn finish(mut self) -> (Vec<Pool>, Rings) {
-        let endpoints = self.chosen.len();
+        let endpoints = self.endpoint_points.len();
         let mut first = vec![0_u32; endpoints + 1];
         for member in &self.rings.members {
             first[*member as usize + 1] += 1;
@@ -408,6 +422,15 @@ impl RingBuilder {
         self.rings.points.shrink_to_fit();
         (self.pools, self.rings)
     }
+}
+
+/// The points of an endpoint.
+fn points(member: Member) -> impl Iterator<Item = Point> {
+    let endpoint = member.endpoint.0;
+    (0..points_of(member.weight)).map(move |number| {
+        let place = (draw(member.seed, u64::from(number)) >> 32) as u32;
+        Point { place, endpoint }
+    })
 }
 
 /// How far a place is shifted so that buckets have one to two points each.

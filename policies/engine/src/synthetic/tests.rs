@@ -33,3 +33,33 @@ fn worlds_have_the_size_asked_for_and_repeat() {
     );
     assert_eq!(crate::compile(&world), crate::compile(&again));
 }
+
+#[test]
+fn tenants_share_no_machine_and_repeat() {
+    let world = tenants(12, 600, 30, 7);
+    assert_eq!(world.topology.services.len(), 600);
+    for at in 0..600 {
+        let service = ServiceIdx(at as u16);
+        assert!(
+            world.topology.endpoints_of(service).next().is_some(),
+            "{at}"
+        );
+    }
+    assert!(
+        world
+            .topology
+            .endpoints
+            .iter()
+            .all(|endpoint| endpoint.services.len() == 1)
+    );
+    assert!(
+        world
+            .topology
+            .endpoints
+            .is_sorted_by_key(|endpoint| endpoint.region)
+    );
+    assert_eq!(world.topology, tenants(12, 600, 30, 7).topology);
+    // Machines differ, decisions do not: far fewer rows than services.
+    let plan = crate::compile(&world);
+    assert!(plan.row_count() < 300, "{} rows", plan.row_count());
+}
