@@ -6,6 +6,7 @@ pub mod completions;
 pub mod dns;
 pub mod drain;
 pub mod explain;
+pub mod geo;
 pub mod get;
 mod get_dns;
 pub mod init;

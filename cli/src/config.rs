@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use meridian_admin::AdminConfig;
+use meridian_geo::GeoConfig;
 use meridian_geodns::DnsConfig;
 use meridian_http::HttpConfig;
-use meridian_live::{GeoSources, NodeIntent};
+use meridian_live::NodeIntent;
 use meridian_probe::ProbeConfig;
 use meridian_store::StoreConfig;
 use meridian_stream::StreamConfig;
@@ -80,27 +81,6 @@ impl Default for NodeConfig {
             probe: ProbeConfig::default(),
             telemetry: TelemetryConfig::default(),
             multi_region_config: None,
-        }
-    }
-}
-
-/// MMDB files.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct GeoConfig {
-    /// City or country database in MMDB format.
-    pub mmdb_city: Option<PathBuf>,
-    /// ASN database in MMDB format.
-    pub mmdb_asn: Option<PathBuf>,
-}
-
-impl GeoConfig {
-    /// What the geography room reads.
-    pub fn sources(&self) -> GeoSources {
-        GeoSources {
-            mmdb_city: self.mmdb_city.clone(),
-            mmdb_asn: self.mmdb_asn.clone(),
-            ..GeoSources::default()
         }
     }
 }
@@ -195,8 +175,7 @@ impl Deployment {
 fn paths(node: &mut NodeConfig) -> Vec<&mut PathBuf> {
     let mut paths = vec![&mut node.state, &mut node.models];
     paths.extend(node.dns.paths_mut());
-    paths.extend(&mut node.geo.mmdb_city);
-    paths.extend(&mut node.geo.mmdb_asn);
+    paths.extend(node.geo.paths_mut());
     paths.extend(&mut node.probe.ca_file);
     paths.extend(&mut node.telemetry.decision_log.directory);
     if let AccessTarget::File(file) = &mut node.telemetry.access_log.to {

@@ -19,7 +19,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::{Parser, Subcommand};
 
 use crate::client::NodeArgs;
-use crate::commands::{apply, check, completions, dns, drain, explain, get, init, man, models};
+use crate::commands::{
+    apply, check, completions, dns, drain, explain, geo, get, init, man, models,
+};
 use crate::failure::Failure;
 
 /// Decides where every client should go, and takes it there.
@@ -61,6 +63,8 @@ enum Command {
     Models(models::ModelsArgs),
     /// Ask what DNS would answer a client, and why.
     Dns(dns::DnsArgs),
+    /// Build, ask and compare class tables: who a client is, by its address.
+    Geo(geo::GeoArgs),
     /// Run five regions and everything else on loopback.
     Demo(demo::DemoArgs),
     /// Print completions for a shell.
@@ -100,6 +104,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Undrain(args) => drain::undo(node, &args).await,
         Command::Models(args) => models::run(node, &args),
         Command::Dns(args) => dns::run(node, &args).await,
+        Command::Geo(args) => geo::run(node, &args),
         Command::Demo(args) => demo::run(&args).await,
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),

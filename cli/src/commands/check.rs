@@ -85,11 +85,11 @@ fn check_node(node: &NodeConfig) -> Result<(), Failure> {
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     node.dns.validate(cores)?;
     node.http.clone().validate().map_err(Failure::all)?;
-    for path in [&node.geo.mmdb_city, &node.geo.mmdb_asn]
-        .into_iter()
-        .flatten()
-    {
-        std::fs::File::open(path).map_err(Failure::at(path))?;
+    for path in node.geo.clone().paths_mut() {
+        std::fs::File::open(&*path).map_err(Failure::at(path))?;
+    }
+    if let Some(table) = &node.geo.table {
+        meridian_geo::Table::open(table)?;
     }
     Ok(())
 }

@@ -184,6 +184,23 @@ fn status(facts: &Value) {
     for key in ["store", "sources"] {
         output::line(format_args!("{key:<12} {}", text(&facts[key]["state"])));
     }
+    let geo = &facts["geo"];
+    output::line(format_args!(
+        "{:<12} {} classes, built at {}, table {}",
+        "geo",
+        text(&geo["classes"]),
+        text(&geo["built_unix_seconds"]),
+        text(&geo["id"])
+    ));
+    if let Some(problem) = geo["problem"].as_str() {
+        output::line(problem);
+    }
+    for asn in geo["missing_asns"].as_array().into_iter().flatten() {
+        let asn = text(asn);
+        output::line(format_args!(
+            "AS{asn} is named by a policy and is not in the class table: build it again"
+        ));
+    }
     if let Some(cause) = facts["store"]["cause"].as_str() {
         output::line(cause);
     }

@@ -13,6 +13,7 @@
 //! systems are told apart only when somebody names them ([`Sources::asns`]).
 
 mod base;
+mod config;
 pub mod diff;
 mod groups;
 mod list;
@@ -31,6 +32,7 @@ use meridian_engine::class::{ClassError, ClassTable, ClassTableBuilder, MAX_CLAS
 use meridian_topology::{Coordinates, Topology};
 
 pub use base::{Stamp, build_table, stamps};
+pub use config::GeoConfig;
 pub use list::{MAX_LIST_BYTES, MAX_LIST_PREFIXES};
 pub use table::{About, SourceNote, Table, TableError};
 
@@ -39,8 +41,6 @@ pub use table::{About, SourceNote, Table, TableError};
 pub const GRID_DEGREES: [f64; 5] = [0.5, 1.0, 2.0, 5.0, 10.0];
 /// The largest MMDB file that is read.
 pub const MAX_MMDB_BYTES: u64 = 1 << 30;
-/// Most lists of one kind in a deployment.
-pub const MAX_LISTS: usize = 32;
 
 /// What is known about addresses beside the registries and the topology.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -24,7 +24,7 @@
 //! into an aligned, typed array through `zerocopy`, because a safe map does not exist: mapping is
 //! `unsafe` in every crate that offers it, since whoever truncates the file afterwards kills the process
 //! with SIGBUS, and a table that is replaced on a running node is exactly that file. A read costs one
-//! pass that the checksum makes anyway. See decision record 0009.
+//! pass that the checksum makes anyway. See decision record 0012.
 //!
 //! A file is believed only when its checksum is right and everything in it is in bounds; what is wrong
 //! is a [`TableError`], never a panic.

@@ -3,15 +3,15 @@
 //! Runs on a blocking thread. It reads only what it was given, so the writer goes on
 //! flipping health bits meanwhile.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use meridian_engine::{AdminState, ClassTable, Health, Load, MinuteOfDay, ScoreTable, World};
-use meridian_geo::GeoError;
+use meridian_geo::{GeoError, with_groups};
 use meridian_score::{Artifact, score_table};
 use meridian_topology::{ClientGroup, Problems, Topology};
 
+use crate::geo::{self, GeoBase, GeoSetup};
 use crate::published::Published;
 use crate::sources::{Meaning, NodeIntent, Sources};
 
@@ -22,6 +22,7 @@ pub use meridian_geo::Sources as GeoSources;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Reusable {
     meaning: Option<(Arc<Sources>, Meaning)>,
+    base: Option<Arc<GeoBase>>,
     classes: Option<(ClassKey, Arc<ClassTable>)>,
     scores: Option<(ScoreKey, Arc<ScoreTable>)>,
 }
@@ -31,13 +32,24 @@ impl Reusable {
     pub fn sources(&self) -> Option<&Arc<Sources>> {
         self.meaning.as_ref().map(|(sources, _)| sources)
     }
+
+    /// The base class table of the last compile that succeeded.
+    pub fn base(&self) -> Option<&Arc<GeoBase>> {
+        self.base.as_ref()
+    }
 }
 
-/// What a class table depends on, beside the files that stay the same while the process runs.
-#[derive(Debug, Clone, PartialEq)]
+/// What a class table depends on.
+#[derive(Debug, Clone)]
 struct ClassKey {
+    base: Arc<GeoBase>,
     groups: Vec<ClientGroup>,
-    asns: BTreeSet<u32>,
+}
+
+impl ClassKey {
+    fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.base, &other.base) && self.groups == other.groups
+    }
 }
 
 /// What a score table depends on.
@@ -61,7 +73,9 @@ impl ScoreKey {
 pub(crate) struct Job {
     pub sources: Arc<Sources>,
     pub node: Option<Arc<NodeIntent>>,
-    pub geo: Arc<GeoSources>,
+    pub geo: Arc<GeoSetup>,
+    /// The base class table to use if it fits the texts.
+    pub base: Option<Arc<GeoBase>>,
     pub model: Option<Arc<Artifact>>,
     pub health: Health,
     pub load: Load,
@@ -129,22 +143,50 @@ impl Job {
         Ok(meaning)
     }
 
+    /// The base class table: the one at hand, or, when texts name other autonomous systems or regions
+    /// than it was made for, a new one. Files that cannot be used leave the one at hand in force.
+    fn base(&mut self, meaning: &Meaning) -> Result<Arc<GeoBase>, BuildError> {
+        let (topology, policies) = (&meaning.topology, &meaning.policies);
+        let Some(base) = self.base.take() else {
+            return Ok(Arc::new(GeoBase::first(&self.geo, topology, policies)?));
+        };
+        if base.fits(&self.geo, topology, policies) {
+            return Ok(base);
+        }
+        match GeoBase::make(&self.geo, topology, policies) {
+            Ok(fresh) => Ok(Arc::new(fresh)),
+            Err(error) => {
+                let problem = geo::words(&error);
+                tracing::error!(%problem, "the class table is not made anew; the last good one stays");
+                Ok(base)
+            }
+        }
+    }
+
     /// The class table; autonomous systems get classes of their own when a policy names them.
     fn classes(&mut self, meaning: &Meaning) -> Result<Arc<ClassTable>, BuildError> {
         let key = ClassKey {
+            base: self.base(meaning)?,
             groups: meaning.topology.client_groups.clone(),
-            asns: meaning.policies.asns(),
         };
+        self.reusable.base = Some(Arc::clone(&key.base));
         if let Some((known, classes)) = &self.reusable.classes
-            && *known == key
+            && known.is(&key)
         {
             return Ok(Arc::clone(classes));
         }
-        let geo = GeoSources {
-            asns: key.asns.clone(),
-            ..GeoSources::clone(&self.geo)
+        let classes = with_groups(&key.base.table.classes, &meaning.topology);
+        let classes = match classes {
+            // What the node makes of sources itself may be made on a coarser grid.
+            Err(GeoError::TooManyGroups { .. }) if self.geo.sources.table.is_none() => {
+                let sources = GeoSources {
+                    asns: meaning.policies.asns(),
+                    ..self.geo.sources.clone()
+                };
+                meridian_geo::build(&meaning.topology, &sources)?
+            }
+            other => other?,
         };
-        let classes = meridian_geo::build(&meaning.topology, &geo)?;
         self.reusable.classes = Some((key, Arc::clone(&classes)));
         Ok(classes)
     }

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use meridian_telemetry::{MetricError, Metrics, Unit};
 use meridian_topology::{Endpoint, EndpointId, Topology};
-use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
+use prometheus::{Gauge, Histogram, IntCounter, IntCounterVec, IntGauge};
 
 use crate::published::Published;
+use crate::status::GeoStatus;
 
 /// Upper bounds of the compile histogram, in seconds.
 const COMPILE_SECONDS: &[f64] = &[0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0];
@@ -24,6 +25,11 @@ pub(crate) struct LiveMetrics {
     region_transitions: IntCounterVec,
     service_transitions: IntCounterVec,
     flapping: IntGauge,
+    geo_build: Gauge,
+    geo_built: IntGauge,
+    geo_bytes: IntGauge,
+    geo_classes: IntGauge,
+    geo_rejected: IntGauge,
     /// Reports that the writer was too busy to take.
     pub reports_dropped: IntCounter,
 }
@@ -80,6 +86,31 @@ impl LiveMetrics {
                 Unit::Count,
                 "Endpoints with four or more transitions in ten minutes",
             )?,
+            geo_build: room.gauge(
+                "geo_table_build",
+                Unit::Seconds,
+                "Time that building or loading the class table in force took",
+            )?,
+            geo_built: room.int_gauge(
+                "geo_table_built_timestamp",
+                Unit::Seconds,
+                "When the class table in force was built, in seconds since 1970",
+            )?,
+            geo_bytes: room.int_gauge(
+                "geo_table",
+                Unit::Bytes,
+                "Memory of the class table in force",
+            )?,
+            geo_classes: room.int_gauge(
+                "geo_table_classes",
+                Unit::Count,
+                "Client classes of the class table in force",
+            )?,
+            geo_rejected: room.int_gauge(
+                "geo_table_rejected",
+                Unit::Count,
+                "1 while the newest class table or its sources cannot be used",
+            )?,
             reports_dropped: room.counter(
                 "reports_dropped",
                 Unit::Count,
@@ -96,6 +127,16 @@ impl LiveMetrics {
             .set(i64::try_from(published.sequence).unwrap_or(i64::MAX));
         self.plan_bytes
             .set(i64::try_from(published.plan.memory_bytes()).unwrap_or(i64::MAX));
+    }
+
+    /// A class table is in force, or the newest is refused.
+    pub fn geo(&self, status: &GeoStatus) {
+        let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        self.geo_build.set(status.took_ms / 1e3);
+        self.geo_built.set(whole(status.built_unix_seconds));
+        self.geo_bytes.set(whole(status.memory_bytes as u64));
+        self.geo_classes.set(whole(status.classes as u64));
+        self.geo_rejected.set(i64::from(status.problem.is_some()));
     }
 
     /// The newest sources are, or are no longer, refused.

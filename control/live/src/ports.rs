@@ -10,8 +10,9 @@ use meridian_store::WatchEvent;
 use meridian_topology::Topology;
 use tokio::sync::{broadcast, mpsc, watch};
 
-use crate::build::{GeoSources, Reusable};
+use crate::build::Reusable;
 use crate::event::Event;
+use crate::geo::{GeoNews, GeoSetup};
 use crate::handle::PassiveReport;
 use crate::lastgood::LastGood;
 use crate::metrics::LiveMetrics;
@@ -26,6 +27,7 @@ pub(crate) struct Inputs {
     pub transitions: mpsc::Receiver<Transition>,
     pub reports: mpsc::Receiver<PassiveReport>,
     pub models: watch::Receiver<Option<Arc<Artifact>>>,
+    pub geo: watch::Receiver<GeoNews>,
 }
 
 /// What the task that follows the store says.
@@ -62,7 +64,7 @@ pub(crate) struct Outputs {
 /// What never changes while the process runs.
 pub(crate) struct Constants {
     pub node: Option<Arc<NodeIntent>>,
-    pub geo: Arc<GeoSources>,
+    pub geo: Arc<GeoSetup>,
 }
 
 /// What the compile at start leaves to the writer.

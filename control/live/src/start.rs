@@ -20,6 +20,7 @@ use crate::build::{BuildError, GeoSources, Job, Reusable};
 use crate::catalog::{Catalog, WriteError};
 use crate::directory::DirectoryError;
 use crate::follow::{self, ModelFeed, TakeOver};
+use crate::geo::{GeoFeed, GeoSetup};
 use crate::handle::{EVENTS_MAX, LiveHandle, REPORTS_MAX};
 use crate::lastgood::LastGood;
 use crate::metrics::LiveMetrics;
@@ -29,7 +30,7 @@ use crate::sources::{NodeIntent, Sources};
 use crate::state::State;
 use crate::status::SourcesStatus;
 use crate::status::StoreHealth;
-use crate::summary::{self, Facts};
+use crate::summary::{self, Facts, geo_status};
 use crate::writer::{Writer, minute_of_day};
 
 /// Transitions, store events and rejections that may wait for the writer.
@@ -103,14 +104,22 @@ pub async fn start(
     let last_good = LastGood::in_folder(config.state.as_deref());
     let first = first_sources(&config, &store, &last_good).await?;
     let models = ModelFeed::open(config.models.as_deref())?;
-    let geo = Arc::new(config.geo.clone());
+    let geo = Arc::new(GeoSetup {
+        sources: config.geo.clone(),
+        state: config.state.clone(),
+    });
+    // Before the files are read, so that what changes meanwhile is seen.
+    let geo_feed = GeoFeed::new(Arc::clone(&geo));
     let (sources, job) = first_job(&config, &first, &geo, &models);
     let built = tokio::task::spawn_blocking(move || job.run())
         .await
         .map_err(|_| LiveError::Stopped)??;
 
     let plan = PlanHandle::new(built.published);
+    let geo_status = geo_status(&plan, built.reusable.base(), None);
+    live_metrics.geo(&geo_status);
     let facts = Facts {
+        geo: geo_status,
         revision: first.catalog.revision.0,
         compile_ms: built.took.as_secs_f64() * 1e3,
         sources: first.status.clone(),
@@ -164,6 +173,8 @@ pub async fn start(
         tasks.spawn(task.run(take_over, shutdown.clone()));
     }
     let model_changes = models.subscribe();
+    let geo_changes = geo_feed.subscribe();
+    tasks.spawn(geo_feed.run(plan.clone(), shutdown.clone()));
     tasks.spawn(models.run(shutdown.clone()));
 
     let handle = LiveHandle {
@@ -193,6 +204,7 @@ pub async fn start(
         transitions: transitions_in,
         reports: reports_in,
         models: model_changes,
+        geo: geo_changes,
     };
     let inherited = Constants {
         node: config.node,
@@ -312,7 +324,7 @@ fn without_store(
 fn first_job(
     config: &LiveConfig,
     first: &First,
-    geo: &Arc<GeoSources>,
+    geo: &Arc<GeoSetup>,
     models: &ModelFeed,
 ) -> (Arc<Sources>, Job) {
     let sources = Arc::new(first.sources.clone());
@@ -320,6 +332,7 @@ fn first_job(
         sources: Arc::clone(&sources),
         node: config.node.clone(),
         geo: Arc::clone(geo),
+        base: None,
         model: models.current(),
         health: Health::default(),
         load: Load::default(),

@@ -1,5 +1,6 @@
 //! The state of this node as one value: what `meridian get status` and the API show.
 
+use meridian_geo::SourceNote;
 use serde::Serialize;
 
 /// Everything an operator asks first.
@@ -21,12 +22,43 @@ pub struct Status {
     pub model: Option<String>,
     /// Whether the store answers.
     pub store: StoreHealth,
+    /// Where clients' classes come from.
+    pub geo: GeoStatus,
     /// Every region.
     pub regions: Vec<RegionStatus>,
     /// Every endpoint.
     pub endpoints: Vec<EndpointStatus>,
     /// Doubts about the configuration that do not stop it.
     pub warnings: Vec<String>,
+}
+
+/// The class table in force.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct GeoStatus {
+    /// Names the content of a table file; `None` for a table that the node made of its sources.
+    pub id: Option<String>,
+    /// When it was built, in seconds since 1970.
+    pub built_unix_seconds: u64,
+    /// Milliseconds that building or loading it took.
+    pub took_ms: f64,
+    /// Size of the file, or of the memory of a table that is none.
+    pub bytes: u64,
+    /// Memory of the table with the client groups laid over it.
+    pub memory_bytes: usize,
+    /// Classes, client groups included.
+    pub classes: usize,
+    /// Ranges of IPv4.
+    pub ranges_v4: usize,
+    /// Ranges of IPv6.
+    pub ranges_v6: usize,
+    /// Size of the cells that places are rounded to.
+    pub grid_degrees: f64,
+    /// What it is made of, lowest first.
+    pub sources: Vec<SourceNote>,
+    /// Autonomous systems that policies name and the table does not tell apart.
+    pub missing_asns: Vec<u32>,
+    /// Why the newest files are not in force; `None` when they are.
+    pub problem: Option<String>,
 }
 
 /// Whether the newest sources are in force.

@@ -1,13 +1,15 @@
 //! Makes the [`Status`] that operators see out of plan and state.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use meridian_topology::{Endpoint, RegionIdx, Topology};
 
+use crate::geo::GeoBase;
 use crate::health::{EndpointHealth, Probed};
-use crate::published::Published;
+use crate::published::{PlanHandle, Published};
 use crate::state::State;
-use crate::status::{EndpointStatus, RegionStatus, SourcesStatus, Status, StoreHealth};
+use crate::status::{EndpointStatus, GeoStatus, RegionStatus, SourcesStatus, Status, StoreHealth};
 
 /// What only the writer knows.
 pub(crate) struct Facts {
@@ -15,6 +17,17 @@ pub(crate) struct Facts {
     pub compile_ms: f64,
     pub sources: SourcesStatus,
     pub store: StoreHealth,
+    pub geo: GeoStatus,
+}
+
+/// Where the classes in force come from.
+pub(crate) fn geo_status(
+    plan: &PlanHandle,
+    base: Option<&Arc<GeoBase>>,
+    problem: Option<&str>,
+) -> GeoStatus {
+    let world = Arc::clone(&plan.load().world);
+    base.map_or_else(GeoStatus::default, |base| base.status(&world, problem))
 }
 
 /// The node's state at this moment.
@@ -64,6 +77,7 @@ pub(crate) fn status(published: &Published, state: &State, facts: Facts) -> Stat
             .as_ref()
             .map(|scores| scores.version().to_owned()),
         store: facts.store,
+        geo: facts.geo,
         regions,
         warnings: warnings(topology, &endpoints),
         endpoints,

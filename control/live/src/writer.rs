@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::build::{BuildError, Built, Job, Reusable};
 use crate::catalog::Catalog;
 use crate::event::Event;
+use crate::geo::{self, GeoBase, GeoNews};
 use crate::handle::PassiveReport;
 use crate::health::Flip;
 use crate::ports::{Constants, DirectoryInput, FirstPlan, Inputs, Outputs, StoreInput, targets};
@@ -25,7 +26,7 @@ use crate::published::Published;
 use crate::sources::Sources;
 use crate::state::State;
 use crate::status::{SourcesStatus, StoreHealth};
-use crate::summary::{self, Facts};
+use crate::summary::{self, Facts, geo_status};
 
 /// How often ejections, ramps and the time of day are looked at.
 const TICK: Duration = Duration::from_millis(250);
@@ -46,6 +47,12 @@ pub(crate) struct Writer {
     saved: Option<Arc<Sources>>,
     constants: Constants,
     reusable: Reusable,
+    /// The base class table of the next compile.
+    base: Option<Arc<GeoBase>>,
+    /// That of the running one.
+    tried_base: Option<Arc<GeoBase>>,
+    /// Why the newest class table or its sources cannot be used.
+    geo_problem: Option<String>,
     out: Outputs,
     /// Plans that readers may still hold: their bits are flipped too.
     recent: Vec<Weak<Published>>,
@@ -82,6 +89,9 @@ impl Writer {
             saved: None,
             sources,
             constants,
+            base: first.reusable.base().cloned(),
+            tried_base: None,
+            geo_problem: None,
             reusable: first.reusable,
             recent: vec![Arc::downgrade(&out.plan.full())],
             out,
@@ -121,6 +131,7 @@ impl Writer {
                 Some(input) = inputs.store.recv() => self.on_store(input),
                 Some(input) = inputs.directory.recv() => self.on_directory(input),
                 Ok(()) = inputs.models.changed() => self.on_model(inputs.models.borrow_and_update().clone()),
+                Ok(()) = inputs.geo.changed() => self.on_geo(inputs.geo.borrow_and_update().clone()),
                 built = finished(&mut self.compiling) => self.on_built(built),
                 _ = tick.tick() => self.on_tick(),
             }
@@ -189,6 +200,20 @@ impl Writer {
         self.emit(Event::ModelChanged { version });
         self.state.model = model;
         self.due = Some("model changed".into());
+    }
+
+    fn on_geo(&mut self, news: GeoNews) {
+        self.stale = true;
+        self.geo_problem = news.problem;
+        let Some(base) = news.base else { return };
+        if self
+            .base
+            .as_ref()
+            .is_none_or(|known| !Arc::ptr_eq(known, &base))
+        {
+            self.base = Some(base);
+            self.due = Some("class table changed".into());
+        }
     }
 
     fn on_tick(&mut self) {
@@ -308,11 +333,13 @@ impl Writer {
         let Some(why) = self.due.take() else { return };
         self.running = why;
         self.tried = Arc::clone(&self.sources);
+        self.tried_base = self.base.clone();
         let published = self.out.plan.full();
         let job = Job {
             sources: Arc::clone(&self.sources),
             node: self.constants.node.clone(),
             geo: Arc::clone(&self.constants.geo),
+            base: self.base.clone(),
             model: self.state.model.clone(),
             health: self.state.health(&published.world.topology),
             load: self.state.load(),
@@ -334,6 +361,18 @@ impl Writer {
     /// Goes back to the texts that compiled last, so that drains, models and load still reach the plan.
     fn refuse(&mut self, error: &BuildError) {
         self.compiled_at = Instant::now();
+        let good_base = self.reusable.base();
+        if let BuildError::Geo(problem) = error
+            && !is_same(self.tried_base.as_ref(), good_base)
+        {
+            // Not the texts are wrong but the table that came in: back to the one before.
+            self.geo_problem = Some(geo::words(problem));
+            self.base = good_base.cloned();
+            self.stale = true;
+            let why = self.running.clone();
+            self.due.get_or_insert(why);
+            return;
+        }
         if let Some(good) = self.reusable.sources().cloned()
             && good != self.tried
             && Arc::ptr_eq(&self.sources, &self.tried)
@@ -370,6 +409,11 @@ impl Writer {
             }
             changed
         });
+        let used = built.reusable.base().cloned();
+        // A compile may have made a base for other texts; one that came in meanwhile is newer still.
+        if is_same(self.base.as_ref(), self.tried_base.as_ref()) {
+            self.base = used;
+        }
         self.reusable = built.reusable;
         self.compile_ms = built.took.as_secs_f64() * 1e3;
         self.compiled_at = Instant::now();
@@ -455,7 +499,13 @@ impl Writer {
             compile_ms: self.compile_ms,
             sources: self.sources_status.clone(),
             store: self.store_health.clone(),
+            geo: geo_status(
+                &self.out.plan,
+                self.reusable.base(),
+                self.geo_problem.as_deref(),
+            ),
         };
+        self.out.metrics.geo(&facts.geo);
         self.out
             .health
             .send_replace(Arc::new(self.state.health(&published.world.topology)));
@@ -476,6 +526,10 @@ async fn finished(
     let result = handle.await;
     *compiling = None;
     result.unwrap_or_else(|error| Err(BuildError::Panicked(error.to_string())))
+}
+
+fn is_same(a: Option<&Arc<GeoBase>>, b: Option<&Arc<GeoBase>>) -> bool {
+    a.map(Arc::as_ptr) == b.map(Arc::as_ptr)
 }
 
 fn drain(drained: bool) -> Drain {

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use meridian_engine::explain::Client;
 use meridian_engine::{PolicySet, Query, Surface, World, explain};
+use meridian_geo::GeoConfig;
 use meridian_live::{GeoSources, LiveConfig, Sources, SourcesStatus};
 use meridian_probe::ProbeConfig;
 use meridian_store::{Embedded, EtcdConfig, EtcdTls, StoreConfig};
@@ -93,6 +94,7 @@ struct Block {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Node {
+    geo: Option<GeoConfig>,
     store: Option<StoreConfig>,
     probe: Option<ProbeConfig>,
     telemetry: Option<Telemetry>,
@@ -234,6 +236,7 @@ fn node(text: &str) -> Result<(), String> {
     let telemetry = node.telemetry.unwrap_or_default();
     logging::filter(&telemetry.log).map_err(|error| error.to_string())?;
     let says_something = node.store.is_some()
+        || node.geo.is_some()
         || node.probe.is_some()
         || node.multi_region_config.is_some()
         || telemetry.access_log.is_some()

@@ -6,6 +6,7 @@
 )]
 
 mod changes;
+mod geo;
 mod health;
 mod rig;
 mod stability;

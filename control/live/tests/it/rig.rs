@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use meridian_engine::{ClientKey, Pick};
-use meridian_live::{LiveConfig, LiveError, LiveHandle};
+use meridian_live::{GeoSources, LiveConfig, LiveError, LiveHandle};
 use meridian_store::{Embedded, Store};
 use meridian_telemetry::Metrics;
 use meridian_topology::EndpointId;
@@ -100,6 +100,16 @@ impl Rig {
         endpoints: Endpoints,
         store: Arc<dyn Store>,
     ) -> Result<Self, LiveError> {
+        Self::with_geo(folder, endpoints, store, GeoSources::default()).await
+    }
+
+    /// The same with sources of classes.
+    pub async fn with_geo(
+        folder: TempDir,
+        endpoints: Endpoints,
+        store: Arc<dyn Store>,
+        geo: GeoSources,
+    ) -> Result<Self, LiveError> {
         let (metrics, tasks, shutdown) =
             (Metrics::new(), TaskTracker::new(), CancellationToken::new());
         let has_topology = folder.path().join("topology.yaml").exists();
@@ -107,6 +117,7 @@ impl Rig {
             directory: has_topology.then(|| folder.path().to_path_buf()),
             models: Some(folder.path().join("models")),
             state: Some(folder.path().to_path_buf()),
+            geo,
             ..LiveConfig::default()
         };
         let live = meridian_live::start(
@@ -135,10 +146,15 @@ impl Rig {
 
     /// Where the office is sent at this moment.
     pub fn pick(&self) -> Option<EndpointId> {
+        self.pick_for("203.0.113.9")
+    }
+
+    /// Where a client is sent at this moment.
+    pub fn pick_for(&self, client: &str) -> Option<EndpointId> {
         let published = self.live.plan().load();
         let topology = &published.world.topology;
         let service = topology.service(&"shop".parse().unwrap()).unwrap();
-        let client = "203.0.113.9".parse().unwrap();
+        let client = client.parse().unwrap();
         let class = published.world.classes.lookup(client).class;
         let key = ClientKey::from_client_prefix(client);
         let pick: Option<Pick> = published.plan.pick(service, class, key, &published.bits);
