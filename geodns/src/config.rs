@@ -243,7 +243,14 @@ impl DnsConfig {
     pub fn paths_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
         let dnstap = self.dnstap.iter_mut().filter_map(DnstapConfig::path_mut);
         let keys = self.tsig_keys.iter_mut().map(|key| &mut key.secret_file);
+        let tls = self.tls.iter_mut().map(|tls| &mut tls.certificates);
+        let https = self.https.iter_mut().map(|https| &mut https.certificates);
+        let quic = self.quic.iter_mut().map(|quic| &mut quic.certificates);
+        let certificates = tls.chain(https).chain(quic).flatten();
+        let certificates = certificates.flat_map(|pair| [&mut pair.certificate, &mut pair.key]);
         keys.chain(dnstap)
+            .chain(&mut self.cookies.secret_file)
+            .chain(certificates)
     }
 
     /// Checks every bound. `cores` is the number of cores this process may use.
@@ -254,18 +261,7 @@ impl DnsConfig {
         if self.listen.is_empty() {
             return Err(ConfigError::NoListener);
         }
-        let ecs = match &self.client_subnet {
-            ClientSubnetConfig::Everybody => EcsTrust::Everybody,
-            ClientSubnetConfig::Nobody => EcsTrust::Nobody,
-            ClientSubnetConfig::From(networks) => {
-                in_range("client_subnet.from", networks.len(), 1..=ECS_NETWORKS_MAX)?;
-                EcsTrust::From(networks.clone())
-            }
-            ClientSubnetConfig::Except(networks) => {
-                in_range("client_subnet.except", networks.len(), 1..=ECS_NETWORKS_MAX)?;
-                EcsTrust::Except(networks.clone())
-            }
-        };
+        let ecs = self.ecs()?;
         in_range("listen", self.listen.len(), 1..=LISTENERS_MAX)?;
         let workers = self.workers.unwrap_or(cores).get();
         // A machine may have more cores than we want threads; a person may not ask for them.
@@ -277,21 +273,7 @@ impl DnsConfig {
         in_range("workers", workers, 1..=WORKERS_MAX)?;
         let udp = usize::from(*UDP_BYTES_RANGE.start())..=usize::from(*UDP_BYTES_RANGE.end());
         in_range("udp_bytes_max", usize::from(self.udp_bytes_max), udp)?;
-        in_range(
-            "tcp.connections",
-            self.tcp.connections,
-            TCP_CONNECTIONS_RANGE,
-        )?;
-        in_range(
-            "tcp.connections_per_client",
-            self.tcp.connections_per_client,
-            TCP_CONNECTIONS_RANGE,
-        )?;
-        time_in_range(
-            "tcp.idle_timeout (ms)",
-            self.tcp.idle_timeout,
-            TCP_IDLE_RANGE,
-        )?;
+        let tcp = self.tcp.validate()?;
         self.tls.as_ref().map_or(Ok(()), TlsConfig::check)?;
         self.https.as_ref().map_or(Ok(()), HttpsConfig::check)?;
         self.quic.as_ref().map_or(Ok(()), QuicConfig::check)?;
@@ -315,12 +297,7 @@ impl DnsConfig {
                 failover_ttl_seconds: self.failover_ttl.0,
                 guard: Guard::default(),
             },
-            tcp: TcpSettings {
-                connections_max: self.tcp.connections,
-                per_client_max: self.tcp.connections_per_client,
-                queries_max: self.tcp.queries_per_connection.get(),
-                idle_timeout: self.tcp.idle_timeout.as_duration(),
-            },
+            tcp,
             cookies: self.cookies.validate()?,
             rate: rate.map(RateLimitConfig::validate).transpose()?,
             tls: self.tls.clone(),
@@ -328,6 +305,39 @@ impl DnsConfig {
             quic: self.quic.clone(),
             transfers,
             xdp: self.xdp.validate(&self.listen)?,
+        })
+    }
+
+    fn ecs(&self) -> Result<EcsTrust, ConfigError> {
+        Ok(match &self.client_subnet {
+            ClientSubnetConfig::Everybody => EcsTrust::Everybody,
+            ClientSubnetConfig::Nobody => EcsTrust::Nobody,
+            ClientSubnetConfig::From(networks) => {
+                in_range("client_subnet.from", networks.len(), 1..=ECS_NETWORKS_MAX)?;
+                EcsTrust::From(networks.clone())
+            }
+            ClientSubnetConfig::Except(networks) => {
+                in_range("client_subnet.except", networks.len(), 1..=ECS_NETWORKS_MAX)?;
+                EcsTrust::Except(networks.clone())
+            }
+        })
+    }
+}
+
+impl TcpConfig {
+    fn validate(&self) -> Result<TcpSettings, ConfigError> {
+        for (field, connections) in [
+            ("tcp.connections", self.connections),
+            ("tcp.connections_per_client", self.connections_per_client),
+        ] {
+            in_range(field, connections, TCP_CONNECTIONS_RANGE)?;
+        }
+        time_in_range("tcp.idle_timeout (ms)", self.idle_timeout, TCP_IDLE_RANGE)?;
+        Ok(TcpSettings {
+            connections_max: self.connections,
+            per_client_max: self.connections_per_client,
+            queries_max: self.queries_per_connection.get(),
+            idle_timeout: self.idle_timeout.as_duration(),
         })
     }
 }

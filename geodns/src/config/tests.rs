@@ -161,6 +161,29 @@ fn bounds_of_the_guard_and_of_encryption_are_bounds() {
 }
 
 #[test]
+fn every_path_of_the_guard_and_of_encryption_is_named() {
+    let mut config = load(
+        r#"
+cookies: { secret_file: secrets }
+tls: { listen: [], certificates: [{ certificate: a.pem, key: a.key }, { certificate: b.pem, key: b.key }] }
+https: { listen: [], certificates: [{ certificate: c.pem, key: c.key }] }
+quic: { listen: [], certificates: [{ certificate: d.pem, key: d.key }] }
+"#,
+    )
+    .unwrap();
+    let paths: Vec<_> = config
+        .paths_mut()
+        .map(|path| path.display().to_string())
+        .collect();
+    assert_eq!(
+        paths,
+        [
+            "secrets", "a.pem", "a.key", "b.pem", "b.key", "c.pem", "c.key", "d.pem", "d.key"
+        ]
+    );
+}
+
+#[test]
 fn unknown_keys_are_errors() {
     let problem = load("lisen: []").unwrap_err();
     assert!(

@@ -38,7 +38,7 @@ fn option(code: u16, data: &[u8]) -> impl FnOnce(&mut Edns) {
 /// The response's code, its number of answers, and one option's data.
 fn reply(
     rules: &AnswerRules,
-    ask: Ask,
+    ask: &Ask,
     transport: Transport,
     code: EdnsCode,
 ) -> (Rcode, usize, Option<Vec<u8>>) {
@@ -64,7 +64,7 @@ fn www() -> Ask {
 fn a_cookie_is_asked_for_only_over_udp_and_only_of_who_speaks_cookies() {
     let with = |cookie: &[u8]| www().edns(option(10, cookie));
     let strict = guarded(CookieRequire::OverUdp);
-    let ask = |ask: Ask, transport| reply(&strict, ask, transport, EdnsCode::Cookie);
+    let ask = |ask: Ask, transport| reply(&strict, &ask, transport, EdnsCode::Cookie);
     let (rcode, answers, cookie) = ask(with(&[1; 8]), Transport::Udp);
     assert_eq!((rcode, answers), (Rcode::BadCookie, 0));
     let cookie = cookie.unwrap();
@@ -87,10 +87,10 @@ fn a_cookie_is_asked_for_only_over_udp_and_only_of_who_speaks_cookies() {
     assert_eq!(ask(www(), Transport::Udp).1, 2, "no cookie, no demand");
     assert_eq!(ask(www().edns(|_| ()), Transport::Udp).1, 2);
     let lenient = guarded(CookieRequire::Never);
-    let asked = reply(&lenient, with(&[1; 8]), Transport::Udp, EdnsCode::Cookie);
+    let asked = reply(&lenient, &with(&[1; 8]), Transport::Udp, EdnsCode::Cookie);
     assert_eq!((asked.0, asked.1), (Rcode::NoError, 2));
     // Switched off, the option is one of many unknown ones.
-    let off = reply(&rules(), with(&[1; 8]), Transport::Udp, EdnsCode::Cookie);
+    let off = reply(&rules(), &with(&[1; 8]), Transport::Udp, EdnsCode::Cookie);
     assert_eq!((off.0, off.2), (Rcode::NoError, None));
 }
 
@@ -100,7 +100,7 @@ fn the_idle_time_is_told_to_streams_that_have_one() {
     let ask = |data: &[u8], transport| {
         let (rcode, _, tenths) = reply(
             &rules,
-            www().edns(option(11, data)),
+            &www().edns(option(11, data)),
             transport,
             EdnsCode::Keepalive,
         );

@@ -116,7 +116,7 @@ pub struct DnsServer {
 #[derive(Debug)]
 struct Listener {
     address: SocketAddr,
-    udp: Vec<std::net::UdpSocket>,
+    udp: Vec<udp::Prepared>,
     tcp: TcpListener,
 }
 
@@ -244,10 +244,7 @@ impl DnsServer {
                     Arc::clone(&stop.0),
                 );
                 let address = listener.address;
-                let started = worker
-                    .map_err(|source| DnsError::Socket { address, source })
-                    .and_then(|worker| spawn_worker(worker, address));
-                match started {
+                match spawn_worker(worker, address) {
                     Ok(end) => {
                         workers.spawn(async move { (address, end.await.ok()) });
                     }

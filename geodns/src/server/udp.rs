@@ -31,14 +31,35 @@ const ERRORS_MAX: u32 = 1000;
 /// Batches still answered after the stop.
 const LAST_BATCHES_MAX: usize = 64;
 
-/// Makes a socket ready for a worker's blocking loop.
-pub(super) fn prepare(socket: tokio::net::UdpSocket) -> io::Result<UdpSocket> {
+/// A socket and the slots for its datagrams.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    socket: UdpSocket,
+    datagrams: Batch,
+}
+
+impl Prepared {
+    pub(super) fn socket(&self) -> &UdpSocket {
+        &self.socket
+    }
+}
+
+/// Makes a socket ready for a worker's blocking loop. Nobody has been told of it yet: what arrives
+/// before the kernel is asked for destinations has none.
+pub(super) fn prepare(socket: tokio::net::UdpSocket) -> io::Result<Prepared> {
     let socket = socket.into_std()?;
     socket.set_nonblocking(false)?;
     socket.set_read_timeout(Some(STOP_POLL))?;
     // Best effort: the default also works, with fewer datagrams in a burst.
     let _ = SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER_BYTES);
-    Ok(socket)
+    // Only a wildcard socket has to be told which address was asked.
+    let destination = if socket.local_addr()?.ip().is_unspecified() {
+        Destination::Any
+    } else {
+        Destination::Bound
+    };
+    let datagrams = Batch::new(&socket, destination)?;
+    Ok(Prepared { socket, datagrams })
 }
 
 /// One thread's socket and what it answers with.
@@ -52,24 +73,18 @@ pub(super) struct Worker {
 
 impl Worker {
     pub(super) fn new(
-        socket: UdpSocket,
+        prepared: Prepared,
         responder: Arc<Responder>,
         slow: SlowPath,
         stop: Arc<AtomicBool>,
-    ) -> io::Result<Self> {
-        // Only a wildcard socket has to be told which address was asked.
-        let destination = if socket.local_addr()?.ip().is_unspecified() {
-            Destination::Any
-        } else {
-            Destination::Bound
-        };
-        Ok(Self {
-            datagrams: Batch::new(&socket, destination)?,
-            socket: Arc::new(socket),
+    ) -> Self {
+        Self {
+            datagrams: prepared.datagrams,
+            socket: Arc::new(prepared.socket),
             responder,
             slow,
             stop,
-        })
+        }
     }
 
     /// Serves until told to stop, then answers what the socket already holds.

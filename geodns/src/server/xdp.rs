@@ -53,6 +53,7 @@ impl SlowReplies {
             let address = listener.address;
             if let Some(socket) = listener.udp.first() {
                 let socket = socket
+                    .socket()
                     .try_clone()
                     .map_err(|source| DnsError::Socket { address, source })?;
                 sockets.push((address, Arc::new(socket)));
