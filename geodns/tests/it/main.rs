@@ -8,6 +8,7 @@
 
 mod allocation;
 mod cookbook;
+mod cookies;
 mod decisions;
 mod dnstap;
 mod docs;
