@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
+use crate::dnssec::{DnssecConfig, DnssecConfigError, DnssecSettings};
 use crate::dnstap::config::DnstapConfig;
 use crate::guard::{CookieSettings, CookiesConfig, Guard, RateLimitConfig, RateSettings};
 use crate::responder::{AnswerRules, EcsTrust};
@@ -93,6 +94,8 @@ pub struct DnsConfig {
     pub dnstap: Option<DnstapConfig>,
     /// Queries taken from network cards before the kernel's stack (AF_XDP). Default off.
     pub xdp: XdpConfig,
+    /// Zones to sign, and where their keys are.
+    pub dnssec: DnssecConfig,
 }
 
 /// See [`DnsConfig::client_subnet`].
@@ -150,6 +153,7 @@ impl Default for DnsConfig {
             state: None,
             dnstap: None,
             xdp: XdpConfig::default(),
+            dnssec: DnssecConfig::default(),
         }
     }
 }
@@ -197,6 +201,9 @@ pub enum ConfigError {
     /// `xdp` cannot be used as it is.
     #[error(transparent)]
     Xdp(#[from] XdpConfigError),
+    /// The `dnssec` section is wrong.
+    #[error(transparent)]
+    Dnssec(#[from] DnssecConfigError),
 }
 
 /// A checked configuration.
@@ -214,6 +221,7 @@ pub struct DnsSettings {
     pub(crate) transfers: TransferSettings,
     pub(crate) dnstap: Option<DnstapConfig>,
     pub(crate) xdp: Option<XdpSettings>,
+    pub(crate) dnssec: DnssecSettings,
 }
 
 /// Checked bounds on connections.
@@ -230,6 +238,12 @@ impl DnsSettings {
     #[must_use]
     pub fn rules(&self) -> &AnswerRules {
         &self.rules
+    }
+
+    /// What signs zones: for tools that answer without a server.
+    #[must_use]
+    pub fn dnssec(&self) -> &DnssecSettings {
+        &self.dnssec
     }
 }
 
@@ -251,6 +265,7 @@ impl DnsConfig {
         keys.chain(dnstap)
             .chain(&mut self.cookies.secret_file)
             .chain(certificates)
+            .chain([&mut self.dnssec.keys])
     }
 
     /// Checks every bound. `cores` is the number of cores this process may use.
@@ -305,6 +320,7 @@ impl DnsConfig {
             quic: self.quic.clone(),
             transfers,
             xdp: self.xdp.validate(&self.listen)?,
+            dnssec: self.dnssec.validate()?,
         })
     }
 

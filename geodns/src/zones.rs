@@ -4,6 +4,7 @@
 //! ([`Zones::build`]) and immutable after that; it holds the plan it was made from, so indices in
 //! it always fit. Zones whose data did not change are shared with the ones before, not built again.
 
+mod signing;
 mod topology;
 
 use std::collections::BTreeMap;

@@ -94,6 +94,12 @@ const PACKAGES: &[Package] = &[
     ),
     package(
         Need::Test,
+        "unbound",
+        "unbound",
+        "a validating resolver in the DNSSEC tests",
+    ),
+    package(
+        Need::Test,
         "python3",
         "python3",
         "a program that we did not write maps a class table",

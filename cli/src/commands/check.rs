@@ -83,7 +83,7 @@ fn read(folder: &Path) -> Result<(Deployment, Meaning), Failure> {
 /// What the rooms would refuse at start; whether ports are free is for the start itself.
 fn check_node(node: &NodeConfig) -> Result<(), Failure> {
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    node.dns.validate(cores)?;
+    node.dns.validate(cores)?.dnssec().check_keys()?;
     node.http.clone().validate().map_err(Failure::all)?;
     for path in node.geo.clone().paths_mut() {
         std::fs::File::open(&*path).map_err(Failure::at(path))?;

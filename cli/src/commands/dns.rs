@@ -1,4 +1,6 @@
-//! `meridian dns query`: what DNS would answer a client, by the very code that answers.
+//! `meridian dns`: what DNS would answer a client, by the very code that answers; keys of zones.
+
+mod keys;
 
 use std::net::IpAddr;
 
@@ -27,6 +29,8 @@ enum DnsCommand {
         after_help = "Example:\n  meridian dns query shop.demo.test --client 81.2.69.160 --dir config/examples/demo\n\nWithout --live and --offline the node is asked if it answers at its admin API; else the directory\nis, with everything healthy and no load, and a line on standard error says so."
     )]
     Query(QueryArgs),
+    /// Make, roll and remove the keys that sign zones.
+    Keys(keys::KeysArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -55,7 +59,10 @@ struct QueryArgs {
 
 /// Answers and prints.
 pub async fn run(node: &NodeArgs, args: &DnsArgs) -> Result<(), Failure> {
-    let DnsCommand::Query(query) = &args.command;
+    let query = match &args.command {
+        DnsCommand::Query(query) => query,
+        DnsCommand::Keys(args) => return keys::run(node, args),
+    };
     let said = if query.offline {
         offline(node, query)?
     } else {

@@ -7,6 +7,7 @@
 
 mod check;
 mod decide;
+mod keys;
 mod models;
 mod pages;
 mod run;

@@ -9,6 +9,7 @@ use meridian_topology::SourceFile;
 use meridian_topology::door;
 
 use super::{ClientSubnetConfig, ConfigError, DnsConfig, LISTEN_DEFAULT, TcpConfig};
+use crate::dnssec::ZoneSigningConfig;
 use crate::responder::EcsTrust;
 
 fn load(yaml: &str) -> Result<DnsConfig, String> {
@@ -69,6 +70,9 @@ fn bounds_are_bounds() {
             Err(ConfigError::Path { .. }) => assert_eq!(field, "https.path"),
             Err(ConfigError::Transfers(error)) => panic!("{error}"),
             Err(error @ ConfigError::Xdp(_)) => panic!("{field}: {error}"),
+            Err(ConfigError::Dnssec(error)) => {
+                assert!(error.to_string().contains(field), "{error}");
+            }
             Ok(_) => panic!("{field} was accepted"),
         }
     };
@@ -82,6 +86,24 @@ fn bounds_are_bounds() {
         "client_subnet.from",
     );
     check(|config| config.tcp.connections = 0, "tcp.connections");
+    check(|config| config.dnssec.cached_answers = 1, "cached_answers");
+    check(
+        |config| {
+            let zones = &mut config.dnssec.zones;
+            zones.insert("../elsewhere".into(), ZoneSigningConfig::default());
+        },
+        "../elsewhere",
+    );
+    check(
+        |config| {
+            let zone = ZoneSigningConfig {
+                validity: "2h".parse().unwrap(),
+                ..ZoneSigningConfig::default()
+            };
+            config.dnssec.zones.insert("a.test".into(), zone);
+        },
+        "zones.a.test.refresh_before",
+    );
     check(
         |config| {
             config.tcp = TcpConfig {

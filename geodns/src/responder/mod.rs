@@ -15,6 +15,7 @@
 mod batch;
 mod client;
 mod resolve;
+mod signed;
 mod steer;
 
 use std::net::SocketAddr;
@@ -27,6 +28,7 @@ use meridian_telemetry::decision::DecisionIds;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::dnssec::{Purse, Signing};
 use crate::dnstap::Tap;
 use crate::guard::{CookieSeen, Guard, Visitor};
 use crate::metrics::DnsMetrics;
@@ -38,6 +40,7 @@ use crate::zone::ZoneShelf;
 use crate::zones::Zones;
 use client::Client;
 use resolve::{Resolution, Verdict};
+use signed::Terms;
 
 pub use batch::Batch;
 pub use client::EcsTrust;
@@ -219,11 +222,22 @@ pub fn answer(zones: &Zones, rules: &AnswerRules, asked: &Asked<'_>, out: &mut [
     else {
         return Outcome::Drop;
     };
+    let start = writer.mark();
     let mut resolution = Resolution {
         zones,
         client: &client,
         writer: &mut writer,
-        dnssec_ok: query.edns.is_some_and(|edns| edns.dnssec_ok),
+        terms: Terms {
+            dnssec_ok: query.edns.is_some_and(|edns| edns.dnssec_ok),
+            compact_ok: query.edns.is_some_and(|edns| edns.compact_ok),
+            purse: if asked.transport.is_spoofable() {
+                Purse::Spoofable
+            } else {
+                Purse::Verified
+            },
+            now: asked.now_unix_seconds,
+        },
+        over_budget: false,
         moment: Moment {
             failover_ttl_seconds: rules.failover_ttl_seconds,
             now_unix_seconds: asked.now_unix_seconds,
@@ -234,11 +248,15 @@ pub fn answer(zones: &Zones, rules: &AnswerRules, asked: &Asked<'_>, out: &mut [
         subject_bytes: 0,
     };
     // A truncated response still is one: the client asks again over TCP.
-    let verdict = resolution
+    let mut verdict = resolution
         .run(&query.question)
         .unwrap_or(Verdict::TRUNCATED);
+    let unsigned = resolution.over_budget.then_some(resolution.terms.purse);
     let steered = resolution.steered;
     let subject = Subject::ending(&query.question, resolution.subject_bytes);
+    if let Some(purse) = unsigned {
+        verdict = signed::over_budget(&mut writer, start, purse);
+    }
     let truncated = writer.is_truncated();
     let bytes = writer.finish(verdict.rcode, verdict.authority);
     Outcome::Reply(Reply {
@@ -359,6 +377,7 @@ impl Responder {
     pub fn follow(
         plan: &PlanHandle,
         shelf: &ZoneShelf,
+        signing: Arc<Signing>,
         rules: AnswerRules,
         metrics: DnsMetrics,
         decisions: DecisionLog,
@@ -369,7 +388,8 @@ impl Responder {
         let derive = move |published, before: Option<Arc<Zones>>| {
             let (shelf, now) = (shelf.snapshot(), unix_time().as_secs());
             let started = std::time::Instant::now();
-            let zones = Zones::build(published, &shelf, before.as_deref(), &for_zones, now);
+            let zones = Zones::build(published, &shelf, before.as_deref(), &for_zones, now)
+                .signed(&signing, now as u32);
             for_zones.set_zones_build(started.elapsed());
             for problem in zones.problems() {
                 tracing::error!(%problem, "left out of the zones");

@@ -3,7 +3,9 @@
 use meridian_engine::Family;
 
 use super::client::Client;
+use super::signed::{NO_QUESTION_TYPE, Terms, names_of};
 use super::steer::{Data, Moment, SteeredFact, steer};
+use crate::dnssec::Names;
 use crate::wire::{
     Authority, Class, ExtendedError, Full, LowerName, Owner, Question, RType, Rcode,
     ResponseWriter, Section, TargetAt,
@@ -64,9 +66,9 @@ enum Step {
 
 /// A name on the way: lowercased, and where the message spells it out.
 #[derive(Clone, Copy)]
-struct Place<'n> {
-    name: &'n [u8],
-    owner: Owner,
+pub(super) struct Place<'n> {
+    pub(super) name: &'n [u8],
+    pub(super) owner: Owner,
 }
 
 impl Place<'_> {
@@ -81,8 +83,10 @@ pub(super) struct Resolution<'z, 'w, 'b> {
     pub(super) zones: &'z Zones,
     pub(super) client: &'w Client,
     pub(super) writer: &'w mut ResponseWriter<'b>,
-    /// The client wants signatures (RFC 3225).
-    pub(super) dnssec_ok: bool,
+    /// On what terms the answer is signed.
+    pub(super) terms: Terms,
+    /// A signature was needed that the budget had no room for: what was written is no answer.
+    pub(super) over_budget: bool,
     /// What a steered answer depends on beside the question and the plan.
     pub(super) moment: Moment,
     /// What steering decided at the first steered name that the question came to.
@@ -99,6 +103,9 @@ impl<'z> Resolution<'z, '_, '_> {
     /// is marked truncated.
     pub(super) fn run(&mut self, question: &Question<'_>) -> Result<Verdict, Full> {
         if let Some(rcode) = refusal(question) {
+            if question.rtype == RType::NXNAME {
+                self.writer.set_error(NO_QUESTION_TYPE);
+            }
             return Ok(Verdict::error(rcode));
         }
         let mut owner = Owner::QUESTION;
@@ -163,18 +170,15 @@ impl<'z> Resolution<'z, '_, '_> {
     ) -> Result<Step, Full> {
         match found.case {
             Case::Missing => {
-                self.negative(found, place);
-                Ok(Step::Done(Verdict {
-                    rcode: Rcode::NxDomain,
-                    authority: Authority::Ours,
-                }))
+                self.negative(found, place, rtype);
+                Ok(Step::Done(self.missing(found.zone)))
             }
             // The one type that the parent side of a cut answers (RFC 4035 §3.1.4.1).
             Case::Cut(cut) if rtype == RType::DS && cut.name().len() == place.name.len() => {
                 self.at_name(found, NodeView::of(cut), rtype, place)
             }
             Case::Cut(cut) => Ok(Step::Done(self.referral(found, cut, place, hop))),
-            Case::Dname(node) => self.redirect(node, rtype, place),
+            Case::Dname(node) => self.redirect(found, node, rtype, place),
             Case::Exact => self.at_name(found, found.encloser, rtype, place),
             Case::Wildcard(node) => self.at_name(found, node, rtype, place),
         }
@@ -199,7 +203,7 @@ impl<'z> Resolution<'z, '_, '_> {
                 RType::CNAME | RType::ANY | RType::RRSIG | RType::NSEC
             )
         {
-            let at = self.rrset(Section::Answer, place.owner, cname)?;
+            let at = self.set(found, place, cname)?;
             return Ok(Step::Follow {
                 target: LowerName::of(target),
                 owner: at.name(crate::wire::RECORD_HEAD_BYTES),
@@ -216,10 +220,11 @@ impl<'z> Resolution<'z, '_, '_> {
         };
         match set {
             Some(set) => {
-                let at = self.rrset(Section::Answer, place.owner, set)?;
+                let at = self.set(found, place, set)?;
                 self.additional(found.zone, set, at);
             }
-            None => self.negative(found, place),
+            None if self.key_set(found, rtype, place)? => {}
+            None => self.negative(found, place, rtype),
         }
         Ok(Step::Done(Verdict::ANSWER))
     }
@@ -239,18 +244,28 @@ impl<'z> Resolution<'z, '_, '_> {
             any = true;
         }
         if !any {
-            self.negative(found, place);
+            self.negative(found, place, RType::RRSIG);
         }
         Ok(Step::Done(Verdict::ANSWER))
     }
 
     /// Below a DNAME: the DNAME, and the CNAME that it means for this name (RFC 6672 §3.2).
-    fn redirect(&mut self, node: &'z Node, rtype: RType, place: Place<'_>) -> Result<Step, Full> {
+    fn redirect(
+        &mut self,
+        found: &Found<'z>,
+        node: &'z Node,
+        rtype: RType,
+        place: Place<'_>,
+    ) -> Result<Step, Full> {
         let (Some(set), Some(to)) = (node.rrset(RType::DNAME), node.target()) else {
             // The set was too large to serve and was reported when the zone was built.
             return Ok(Step::Done(Verdict::error(Rcode::ServFail)));
         };
-        self.rrset(Section::Answer, place.ancestor(node.name()), set)?;
+        let above = Place {
+            name: node.name(),
+            owner: place.ancestor(node.name()),
+        };
+        self.set(found, above, set)?;
         let prefix = &place.name[..place.name.len() - node.name().len()];
         let Some(target) = LowerName::join(prefix, to) else {
             return Ok(Step::Done(Verdict {
@@ -275,13 +290,14 @@ impl<'z> Resolution<'z, '_, '_> {
         rtype: RType,
         place: Place<'_>,
     ) -> Result<Step, Full> {
-        let owner = place.owner;
+        let (owner, mark) = (place.owner, self.writer.mark());
+        let ttl_configured = self.zones.steered_name(steered).ttl_seconds;
         let (steer, fact) = steer(self.zones, steered, rtype, self.client, self.moment);
         self.steered = self.steered.or(fact);
         self.writer.narrow_scope(steer.scope);
         let ttl_seconds = steer.ttl_seconds;
         match &steer.data {
-            Data::Nothing => self.negative(found, place),
+            Data::Nothing => self.negative(found, place, rtype),
             Data::Nobody => {
                 self.writer.set_error(NOBODY);
                 return Ok(Step::Done(Verdict::error(Rcode::ServFail)));
@@ -289,6 +305,7 @@ impl<'z> Resolution<'z, '_, '_> {
             Data::Addresses(chosen) => {
                 self.writer
                     .addresses(owner, ttl_seconds, chosen.addresses())?;
+                self.sign_steered(found, place, mark, ttl_configured)?;
             }
             Data::Fixed(addresses, family) => {
                 let of_family = addresses
@@ -296,19 +313,27 @@ impl<'z> Resolution<'z, '_, '_> {
                     .copied()
                     .filter(|address| Family::of(*address) == *family);
                 if of_family.clone().next().is_none() {
-                    self.negative(found, place);
+                    self.negative(found, place, rtype);
                 } else {
                     self.writer.addresses(owner, ttl_seconds, of_family)?;
+                    self.sign_steered(found, place, mark, ttl_configured)?;
                 }
             }
-            Data::Srv(records) => self.writer.srv(owner, ttl_seconds, records.iter())?,
+            Data::Srv(records) => {
+                let first = self.writer.srv(owner, ttl_seconds, records.iter())?;
+                self.sign_steered(found, place, mark, ttl_configured)?;
+                self.writer
+                    .srv_addresses(first, ttl_seconds, records.iter());
+            }
             Data::Svcb { record, v4, v6 } => {
                 let (v4, v6) = (v4.addresses(), v6.addresses());
                 self.writer
                     .svcb(owner, rtype, ttl_seconds, record, v4, v6)?;
+                self.sign_steered(found, place, mark, ttl_configured)?;
             }
             Data::Alias(alias) => {
                 let target = self.writer.cname(owner, ttl_seconds, &alias.target)?;
+                self.sign_steered(found, place, mark, ttl_configured)?;
                 if rtype != RType::CNAME && rtype != RType::ANY {
                     return Ok(Step::Follow {
                         target: LowerName::of(&alias.target),
@@ -322,10 +347,32 @@ impl<'z> Resolution<'z, '_, '_> {
 
     /// NXDOMAIN and NODATA: the SOA says for how long (RFC 2308). One that does not fit leaves the
     /// truncation mark, and the response code still stands.
-    fn negative(&mut self, found: &Found<'z>, place: Place<'_>) {
+    fn negative(&mut self, found: &Found<'z>, place: Place<'_>, asked: RType) {
         let zone = found.zone;
-        let apex = place.ancestor(zone.apex());
-        let _ = self.rrset(Section::Authority, apex, zone.negative_soa());
+        let apex = Place {
+            name: zone.apex(),
+            owner: place.ancestor(zone.apex()),
+        };
+        let signer = self.signer(zone);
+        if let Some(signer) = signer
+            && matches!(asked, RType::NSEC | RType::RRSIG)
+            && !matches!(found.case, Case::Missing)
+        {
+            let _ = self.deny(signer, found, place, asked);
+            return;
+        }
+        let soa = self.rrset(
+            zone,
+            Section::Authority,
+            apex,
+            Names::Ours,
+            zone.negative_soa(),
+        );
+        if soa.is_ok()
+            && let Some(signer) = signer
+        {
+            let _ = self.deny(signer, found, place, asked);
+        }
     }
 
     /// The servers to ask instead, with the addresses needed to reach them. What does not fit
@@ -366,10 +413,16 @@ impl<'z> Resolution<'z, '_, '_> {
         let at = self
             .writer
             .rrset(Section::Authority, owner, records, count)?;
-        if self.dnssec_ok
-            && let Some(keys) = cut.rrset(RType::DS)
-        {
-            self.rrset(Section::Authority, owner, keys)?;
+        if self.terms.dnssec_ok {
+            let place = Place {
+                name: cut.name(),
+                owner,
+            };
+            if let Some(keys) = cut.rrset(RType::DS) {
+                self.rrset(zone, Section::Authority, place, Names::Ours, keys)?;
+            } else if let Some(signer) = zone.signer() {
+                self.deny_keys(signer, cut, owner)?;
+            }
         }
         for target in servers.targets() {
             let node = zone.data().node(target.node);
@@ -379,7 +432,9 @@ impl<'z> Resolution<'z, '_, '_> {
             };
             for rtype in [RType::A, RType::AAAA] {
                 if let Some(glue) = node.rrset(rtype) {
-                    self.rrset(Section::Additional, owner, glue)?;
+                    let (records, count) = (glue.records(), glue.count());
+                    self.writer
+                        .rrset(Section::Additional, owner, records, count)?;
                 }
             }
         }
@@ -395,7 +450,7 @@ impl<'z> Resolution<'z, '_, '_> {
             };
             let sets = [RType::A, RType::AAAA].map(|rtype| node.rrset(rtype));
             for set in sets.into_iter().flatten() {
-                let signatures = set.signatures().filter(|_| self.dnssec_ok);
+                let signatures = set.signatures().filter(|_| self.terms.dnssec_ok);
                 let signatures = signatures.map_or((&[][..], 0), |s| (s.records(), s.count()));
                 let fits = self.writer.extra(owner, set.records(), set.count())
                     && self.writer.extra(owner, signatures.0, signatures.1);
@@ -406,14 +461,30 @@ impl<'z> Resolution<'z, '_, '_> {
         }
     }
 
-    /// Writes a set, and its signatures for a client that wants them.
-    fn rrset(&mut self, section: Section, owner: Owner, set: &RrSet) -> Result<TargetAt, Full> {
+    /// Writes a set that answers, and its signatures for a client that wants them.
+    fn set(&mut self, found: &Found<'z>, place: Place<'_>, set: &RrSet) -> Result<TargetAt, Full> {
+        self.rrset(found.zone, Section::Answer, place, names_of(found), set)
+    }
+
+    /// Writes a set, and its signatures for a client that wants them: those it came with, or ours.
+    fn rrset(
+        &mut self,
+        zone: &'z ServedZone,
+        section: Section,
+        place: Place<'_>,
+        names: Names,
+        set: &RrSet,
+    ) -> Result<TargetAt, Full> {
+        let (owner, mark) = (place.owner, self.writer.mark());
         let at = self
             .writer
             .rrset(section, owner, set.records(), set.count())?;
-        if self.dnssec_ok
-            && let Some(signatures) = set.signatures()
-        {
+        if !self.terms.dnssec_ok {
+            return Ok(at);
+        }
+        if let Some(signer) = zone.signer() {
+            self.sign_static(signer, section, place, mark, names, set)?;
+        } else if let Some(signatures) = set.signatures() {
             let (records, count) = (signatures.records(), signatures.count());
             self.writer.rrset(section, owner, records, count)?;
         }
@@ -438,7 +509,7 @@ fn refusal(question: &Question<'_>) -> Option<Rcode> {
         _ if question.class != Class::IN => Some(Rcode::Refused),
         RType::AXFR | RType::IXFR => Some(Rcode::Refused),
         RType::MAILA | RType::MAILB => Some(Rcode::NotImp),
-        RType::OPT | RType::TSIG | RType::TKEY => Some(Rcode::FormErr),
+        RType::OPT | RType::TSIG | RType::TKEY | RType::NXNAME => Some(Rcode::FormErr),
         _ => None,
     }
 }

@@ -5,6 +5,7 @@
 )]
 
 mod scopes;
+mod signed;
 mod steering;
 mod table;
 

@@ -31,6 +31,7 @@ use tokio_rustls::rustls;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::config::DnsSettings;
+use crate::dnssec::{Signing, SigningError};
 use crate::dnstap::Tap;
 use crate::guard::{Guard, GuardError, Seats};
 use crate::metrics::DnsMetrics;
@@ -90,6 +91,9 @@ pub enum DnsError {
     /// Cookies or rate limits cannot be set up.
     #[error(transparent)]
     Guard(#[from] GuardError),
+    /// Zones cannot be signed.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
     /// A metric could not be registered.
     #[error(transparent)]
     Metric(#[from] MetricError),
@@ -146,6 +150,8 @@ impl DnsServer {
             .is_some()
             .then(|| XdpMetrics::register(metrics))
             .transpose()?;
+        let signing = Signing::load(settings.dnssec.clone(), metrics)?;
+        tokio::spawn(Arc::clone(&signing).follow(following.clone(), shelf.clone()));
         let metrics = DnsMetrics::register(metrics)?;
         let tcp = settings.tcp;
         let seats = Seats::new(tcp.connections_max, tcp.per_client_max, tcp.idle_timeout);
@@ -158,9 +164,16 @@ impl DnsServer {
             )?,
             ..settings.rules.clone()
         };
-        let responder =
-            Responder::follow(plan, shelf, rules, metrics, decisions, following.clone())
-                .tapped_by(tap.map_err(DnsError::Thread)?);
+        let responder = Responder::follow(
+            plan,
+            shelf,
+            signing,
+            rules,
+            metrics,
+            decisions,
+            following.clone(),
+        )
+        .tapped_by(tap.map_err(DnsError::Thread)?);
         let responder = Arc::new(responder);
         let addresses: Vec<_> = listeners.iter().map(Listener::address).collect();
         let xdp = settings

@@ -23,7 +23,8 @@ pub use opt::{OptReply, PADDING_BLOCK_BYTES};
 pub use options::{CLIENT_COOKIE_BYTES, Cookie, SERVER_COOKIE_BYTES, ServerCookie};
 pub use query::{ADDITIONALS_MAX, Edns, Header, OPT_RECORD_BYTES, Query, Question, Rejection};
 pub use write::{
-    Authority, ExtendedError, Full, Owner, RECORD_HEAD_BYTES, ResponseWriter, Section, TargetAt,
+    Authority, ExtendedError, Full, Mark, Owner, RECORD_HEAD_BYTES, ResponseWriter, Section,
+    TargetAt,
 };
 
 /// Bytes of a message header (RFC 1035 §4.1.1).
@@ -78,6 +79,12 @@ impl RType {
     pub const SVCB: Self = Self(64);
     /// Service binding for HTTP (RFC 9460).
     pub const HTTPS: Self = Self(65);
+    /// The DS a child asks its parent for (RFC 7344).
+    pub const CDS: Self = Self(59);
+    /// The key a child asks its parent to point at (RFC 7344).
+    pub const CDNSKEY: Self = Self(60);
+    /// In the types of an NSEC record: the name does not exist (RFC 9824).
+    pub const NXNAME: Self = Self(128);
     /// Key agreement, a meta type (RFC 2930).
     pub const TKEY: Self = Self(249);
     /// Transaction signature, a meta type (RFC 8945).

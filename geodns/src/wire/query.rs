@@ -51,6 +51,8 @@ pub struct Edns {
     pub udp_bytes_max: usize,
     /// DO, mirrored into the response (RFC 3225).
     pub dnssec_ok: bool,
+    /// CO: the client takes a compact denial with the code NXDOMAIN (RFC 9824 §5.1).
+    pub compact_ok: bool,
     /// The client subnet, if it was sent.
     pub subnet: Option<ClientSubnet>,
     /// The cookie, if it was sent.
@@ -241,6 +243,7 @@ impl RawRecord<'_> {
             version: self.ttl[1],
             udp_bytes_max: usize::from(self.class).max(PLAIN_UDP_BYTES_MAX),
             dnssec_ok: self.ttl[2] & 0x80 != 0,
+            compact_ok: self.ttl[2] & 0x40 != 0,
             subnet: None,
             cookie: None,
             keepalive_bytes: None,

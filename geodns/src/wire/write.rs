@@ -56,6 +56,13 @@ impl TargetAt {
     }
 }
 
+/// How far a response was written.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    len: usize,
+    counts: [u16; 3],
+}
+
 /// A section that records are added to; they must be filled in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Section {
@@ -216,6 +223,57 @@ impl<'b> ResponseWriter<'b> {
         }
         self.rrset(Section::Additional, owner, records, count)
             .is_ok()
+    }
+
+    /// Adds one record whose data comes in parts.
+    ///
+    /// # Errors
+    /// [`Full`] when it does not fit; nothing is written then.
+    pub fn record(
+        &mut self,
+        section: Section,
+        owner: Owner,
+        rtype: RType,
+        ttl_seconds: u32,
+        data: &[&[u8]],
+    ) -> Result<(), Full> {
+        let bytes = data.iter().map(|part| part.len()).sum();
+        let at = self.claim(RECORD_HEAD_BYTES + bytes)?;
+        let mut to = write_record_head(&mut self.out[at..], owner, rtype, ttl_seconds, bytes);
+        for part in data {
+            let (here, rest) = to.split_at_mut(part.len());
+            here.copy_from_slice(part);
+            to = rest;
+        }
+        self.counts[section as usize] += 1;
+        Ok(())
+    }
+
+    /// The place reached, to read what comes after it or to go back to it.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        Mark {
+            len: self.len,
+            counts: self.counts,
+        }
+    }
+
+    /// The records written since.
+    #[must_use]
+    pub fn since(&self, mark: Mark) -> &[u8] {
+        &self.out[mark.len..self.len]
+    }
+
+    /// Takes back what was written since, as what does not fit, and marks the response truncated.
+    pub fn take_back(&mut self, mark: Mark) {
+        (self.len, self.counts) = (mark.len, mark.counts);
+        self.truncated = true;
+    }
+
+    /// Takes every record back and clears the truncation mark.
+    pub fn clear(&mut self, start: Mark) {
+        self.take_back(start);
+        self.truncated = false;
     }
 
     /// Room for `bytes` more, or the truncation mark.

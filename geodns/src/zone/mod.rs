@@ -47,6 +47,20 @@ pub enum ZoneError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A zone under `dns.dnssec.zones` came with signatures or keys of its own.
+    #[error(
+        "zone `{origin}` is under `dns.dnssec.zones` and its data came signed: it is served as it came; take it out of the list, or have it delivered unsigned"
+    )]
+    SignedAlready {
+        /// The origin.
+        origin: DisplayName,
+    },
+    /// A zone under `dns.dnssec.zones` is not served here.
+    #[error("zone `{origin}` is under `dns.dnssec.zones` and is none of the zones")]
+    NothingToSign {
+        /// The origin.
+        origin: DisplayName,
+    },
     /// A zone without a start of authority.
     #[error("zone `{origin}` has no SOA record")]
     NoSoa {

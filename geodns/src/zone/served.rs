@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::names::NameTable;
 use super::static_zone::{Cover, Node, StaticZone};
 use super::{DisplayName, DisplayType, RrSet, ZoneError};
+use crate::dnssec::ZoneSigner;
 use crate::wire::{RType, label_count, parent_of};
 
 /// The number a steered name carries; its meaning is that of whoever built the zones.
@@ -23,6 +24,8 @@ pub struct ServedZone {
     data: Arc<StaticZone>,
     /// The data is a placeholder: the zone was never loaded, or has expired.
     pub(super) unready: bool,
+    /// What signs the zone's answers, if something does.
+    signer: Option<Arc<ZoneSigner>>,
     names: NameTable,
     nodes: Box<[OverNode]>,
     /// Labels of the deepest name, static or steered.
@@ -175,6 +178,7 @@ impl ServedZone {
             nodes: nodes.into(),
             data,
             unready: false,
+            signer: None,
         }
     }
 
@@ -188,6 +192,16 @@ impl ServedZone {
     #[must_use]
     pub fn is_unready(&self) -> bool {
         self.unready
+    }
+
+    /// What signs the zone's answers as they are made.
+    pub(crate) fn signer(&self) -> Option<&ZoneSigner> {
+        self.signer.as_deref()
+    }
+
+    /// Has the zone's answers signed.
+    pub(crate) fn sign_by(&mut self, signer: Arc<ZoneSigner>) {
+        self.signer = Some(signer);
     }
 
     /// The lowercased wire name of the apex.

@@ -102,6 +102,11 @@ impl ZoneSetBuilder {
 }
 
 impl ZoneSet {
+    /// The zones, to have them signed.
+    pub(crate) fn zones_mut(&mut self) -> impl Iterator<Item = &mut ServedZone> {
+        self.zones.iter_mut()
+    }
+
     /// Finds what `name` (a lowercased wire name of `labels` labels) is when asked for `rtype`;
     /// `None` when it is in none of the zones.
     #[must_use]

@@ -133,6 +133,21 @@ impl StaticZone {
         &self.negative_soa
     }
 
+    /// Every set that this zone speaks for, with its owner: what is signed of it. Neither a
+    /// delegation's servers nor what lies below it or below a DNAME is.
+    pub fn authoritative(&self) -> impl Iterator<Item = (&Node, &RrSet)> {
+        let speaks_for = |node: &Node, set: &RrSet| match node.cover {
+            Cover::Open => true,
+            Cover::Dname(at) => self.node(at).name() == node.name(),
+            Cover::Cut(at) => set.rtype() == RType::DS && self.node(at).name() == node.name(),
+        };
+        self.nodes.iter().flat_map(move |node| {
+            let sets = node.rrsets.iter();
+            sets.filter(move |set| speaks_for(node, set))
+                .map(move |set| (node, set))
+        })
+    }
+
     /// How the data arrived signed.
     #[must_use]
     pub fn denial(&self) -> &Denial {

@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use hickory_proto::op::{Edns, Message};
 use hickory_proto::rr::RecordType;
 use hickory_proto::rr::rdata::opt::EdnsOption;
+use meridian_geodns::dnssec::{KeyDesk, KeyRole, ZoneSigningConfig};
 use meridian_geodns::guard::{CookieRequire, CookiesConfig, RateLimitConfig};
 use meridian_geodns::zone::ZoneShelf;
 use meridian_geodns::{DnsConfig, DnsServer, Outcome, Transport};
@@ -66,6 +67,27 @@ async fn limiting_and_cookies_allocate_nothing() {
     check(config, false);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn signatures_that_are_kept_allocate_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = DnsConfig::default();
+    config.dnssec.keys = folder.path().into();
+    let zones = &mut config.dnssec.zones;
+    zones.insert("example.test".into(), ZoneSigningConfig::default());
+    let settings = config.dnssec.validate().unwrap();
+    let desk = KeyDesk::of(&settings, "example.test").unwrap();
+    desk.generate(&[KeyRole::Csk], 1).unwrap();
+    check(config, true);
+}
+
+/// The same question by a client that wants signatures.
+fn with_dnssec_ok(packet: &[u8]) -> Vec<u8> {
+    let mut message = Message::from_vec(packet).unwrap();
+    let edns = message.edns.get_or_insert_with(Edns::new);
+    edns.set_dnssec_ok(true);
+    message.to_vec().unwrap()
+}
+
 fn check(config: DnsConfig, all_are_answered: bool) {
     let config = DnsConfig {
         listen: vec!["127.0.0.1:0".parse().unwrap()],
@@ -87,7 +109,12 @@ fn check(config: DnsConfig, all_are_answered: bool) {
         .iter()
         .map(|(name, rtype, subnet)| query(7, name, *rtype, *subnet))
         .collect();
-    // Each once more with a cookie that is not ours.
+    let signed: Vec<_> = packets
+        .iter()
+        .map(|packet| with_dnssec_ok(packet))
+        .collect();
+    packets.extend(signed);
+    // Two once more with a cookie that is not ours.
     let with_cookies: Vec<_> = packets[..2].iter().map(|packet| cookied(packet)).collect();
     packets.extend(with_cookies);
     packets.push(b"rubbish".to_vec());

@@ -126,3 +126,27 @@ fn the_operators_page_shows_what_loads_and_names_what_is_counted() {
         assert!(known.iter().any(|it| it == name), "no metric {name}");
     }
 }
+
+#[test]
+fn the_dnssec_page_shows_defaults() {
+    let page = include_str!("../../../docs/dnssec.md");
+    // A block inside a list is indented with it.
+    let unindented: Vec<_> = page
+        .lines()
+        .map(|line| line.strip_prefix("   ").unwrap_or(line))
+        .collect();
+    let first = blocks(&unindented.join("\n")).remove(0);
+    let all = blocks(page).remove(1);
+    for text in [first, all] {
+        let node = door::parse::<Node>("docs/dnssec.md", &text)
+            .unwrap_or_else(|problems| panic!("{problems}"));
+        let dns = node.value.dns;
+        dns.validate(std::num::NonZeroUsize::MIN).unwrap();
+        let mut defaults = DnsConfig::default();
+        defaults
+            .dnssec
+            .zones
+            .insert("example.com".into(), Default::default());
+        assert_eq!(dns, defaults);
+    }
+}

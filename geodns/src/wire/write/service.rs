@@ -15,8 +15,8 @@ const SRV_FIXED_BYTES: usize = 6;
 const PARAMETER_HEAD_BYTES: usize = 4;
 
 impl ResponseWriter<'_> {
-    /// Adds one set of SRV records to the answer section, and the addresses of their targets, as far
-    /// as there is room, to the additional one (RFC 2782, "Usage rules").
+    /// Adds one set of SRV records to the answer section; returns where, for
+    /// [`ResponseWriter::srv_addresses`].
     ///
     /// # Errors
     /// [`Full`] when the set does not fit; nothing is written then.
@@ -25,7 +25,7 @@ impl ResponseWriter<'_> {
         owner: Owner,
         ttl_seconds: u32,
         records: impl Iterator<Item = SrvRecord<'z>> + Clone,
-    ) -> Result<(), Full> {
+    ) -> Result<TargetAt, Full> {
         let bytes_of = |record: &SrvRecord<'_>| SRV_FIXED_BYTES + record.target.len();
         let bytes = records
             .clone()
@@ -33,7 +33,7 @@ impl ResponseWriter<'_> {
             .sum();
         let first = self.claim(bytes)?;
         let mut at = first;
-        for record in records.clone() {
+        for record in records {
             let data = write_record_head(
                 &mut self.out[at..],
                 owner,
@@ -48,15 +48,25 @@ impl ResponseWriter<'_> {
             at += RECORD_HEAD_BYTES + bytes_of(&record);
             self.counts[Section::Answer as usize] += 1;
         }
-        let mut at = first;
+        Ok(TargetAt(first))
+    }
+
+    /// Adds the addresses of the targets of the SRV records at `first`, as far as there is room, to
+    /// the additional section (RFC 2782, "Usage rules").
+    pub(crate) fn srv_addresses<'z>(
+        &mut self,
+        first: TargetAt,
+        ttl_seconds: u32,
+        records: impl Iterator<Item = SrvRecord<'z>>,
+    ) {
+        let mut at = 0;
         for record in records {
-            let target = TargetAt(at).name(RECORD_HEAD_BYTES + SRV_FIXED_BYTES);
-            at += RECORD_HEAD_BYTES + bytes_of(&record);
+            let target = first.name(at + RECORD_HEAD_BYTES + SRV_FIXED_BYTES);
+            at += RECORD_HEAD_BYTES + SRV_FIXED_BYTES + record.target.len();
             if let (Some(target), Some(address)) = (target, record.address) {
                 self.extra_address(target, ttl_seconds, address);
             }
         }
-        Ok(())
     }
 
     /// Adds an address that was not asked for, if there is room: its absence is no truncation.
