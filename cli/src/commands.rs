@@ -13,3 +13,4 @@ pub mod init;
 pub mod man;
 pub mod models;
 mod offline;
+mod zones;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hickory_proto::rr::RecordType;
 use meridian_admin::{DnsFacts, DnsQuestion, NamesPage};
 use meridian_geodns::status::{self, NamesWanted};
+use meridian_geodns::transfer::ZoneExchange;
 use meridian_geodns::{ClientQuestion, Responder, query_explain_in, surface_explain};
 use meridian_live::LiveHandle;
 use meridian_topology::ServiceId;
@@ -16,6 +17,8 @@ use serde_json::Value;
 pub struct RunningDns {
     /// What answers.
     pub responder: Arc<Responder>,
+    /// Zones from elsewhere, and updates.
+    pub exchange: ZoneExchange,
     /// Health, load and drains of this moment.
     pub live: LiveHandle,
 }
@@ -53,6 +56,14 @@ impl DnsFacts for RunningDns {
         query_explain_in(&zones, self.responder.rules(), asked, &world)
             .map(|said| value(&said))
             .map_err(|error| error.to_string())
+    }
+
+    fn zones(&self) -> Value {
+        value(&self.exchange.statuses())
+    }
+
+    fn refresh(&self, zone: Option<&str>) -> Result<usize, String> {
+        self.exchange.refresh(zone)
     }
 
     fn surface(&self, service: &ServiceId, client: IpAddr) -> Value {

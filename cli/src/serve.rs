@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use meridian_admin::{AdminServer, DnsFacts};
+use meridian_geodns::DnsServer;
 use meridian_geodns::zone::ZoneShelf;
-use meridian_geodns::{DnsServer, Responder};
 use meridian_http::{HttpServer, HttpTelemetry};
 use meridian_live::{LiveConfig, LiveHandle};
 use meridian_stream::{StreamParts, StreamServer};
@@ -82,9 +82,8 @@ impl Node {
         let has = |role| deployment.node.roles.contains(&role);
         let mut dns = None;
         if has(Role::Dns) {
-            let responder = self.start_dns(&deployment.node, metrics)?;
-            let live = self.live.clone();
-            dns = Some(Arc::new(RunningDns { responder, live }) as Arc<dyn DnsFacts>);
+            let running = self.start_dns(&deployment.node, metrics)?;
+            dns = Some(Arc::new(running) as Arc<dyn DnsFacts>);
         }
         if has(Role::Http) {
             self.start_http(&deployment.node, metrics)?;
@@ -99,11 +98,7 @@ impl Node {
         Ok(())
     }
 
-    fn start_dns(
-        &mut self,
-        node: &NodeConfig,
-        metrics: &Metrics,
-    ) -> Result<Arc<Responder>, Failure> {
+    fn start_dns(&mut self, node: &NodeConfig, metrics: &Metrics) -> Result<RunningDns, Failure> {
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let settings = node.dns.validate(cores)?;
         let server = DnsServer::bind(
@@ -114,10 +109,15 @@ impl Node {
             self.decisions.clone(),
         )?;
         self.listen("dns", server.local_addrs());
-        let (responder, shutdown) = (server.responder(), self.shutdown.clone());
+        let running = RunningDns {
+            responder: server.responder(),
+            exchange: server.exchange(),
+            live: self.live.clone(),
+        };
+        let shutdown = self.shutdown.clone();
         self.tasks
             .spawn(async move { report("dns", server.run(shutdown).await) });
-        Ok(responder)
+        Ok(running)
     }
 
     fn start_http(&mut self, node: &NodeConfig, metrics: &Metrics) -> Result<(), Failure> {

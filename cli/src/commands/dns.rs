@@ -9,6 +9,7 @@ use meridian_engine::Explanation;
 use meridian_geodns::{ClientQuestion, query_explain};
 use serde_json::Value;
 
+use super::zones;
 use crate::client::{Admin, NodeArgs};
 use crate::failure::Failure;
 use crate::output::{self, Format};
@@ -31,6 +32,9 @@ enum DnsCommand {
     Query(QueryArgs),
     /// Make, roll and remove the keys that sign zones.
     Keys(keys::KeysArgs),
+    /// Zones taken from primaries elsewhere, and zones that take dynamic updates.
+    #[command(subcommand)]
+    Zones(zones::ZonesCommand),
 }
 
 #[derive(Debug, clap::Args)]
@@ -62,6 +66,7 @@ pub async fn run(node: &NodeArgs, args: &DnsArgs) -> Result<(), Failure> {
     let query = match &args.command {
         DnsCommand::Query(query) => query,
         DnsCommand::Keys(args) => return keys::run(node, args),
+        DnsCommand::Zones(command) => return zones::run(node, command).await,
     };
     let said = if query.offline {
         offline(node, query)?

@@ -42,10 +42,15 @@ impl Node {
 
     /// The same with more in its `meridian.yaml`.
     async fn start_with(more: &str) -> Self {
+        Self::start_as(&format!("{NODE}{more}")).await
+    }
+
+    /// A node with this `meridian.yaml`.
+    async fn start_as(text: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().join("edge");
         copy_example("demo", &dir);
-        std::fs::write(dir.join("meridian.yaml"), format!("{NODE}{more}")).unwrap();
+        std::fs::write(dir.join("meridian.yaml"), text).unwrap();
         // Outside of the directory, which is watched.
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let mut serve = Command::from(command(&["serve", "--dir", word(&dir)]));
@@ -326,4 +331,34 @@ fn edit(folder: &Path, from: &str, to: &str) {
     let text = std::fs::read_to_string(&file).unwrap();
     assert!(text.contains(from), "{from}: {text}");
     std::fs::write(file, text.replace(from, to)).unwrap();
+}
+
+/// Zones from elsewhere are listed with what is wrong, and asked for on demand.
+#[tokio::test]
+async fn secondary_zones_are_listed_and_refreshed() {
+    let node = Node::start_as(&NODE.replace(
+        r#"dns: { listen: ["127.0.0.1:0"] }"#,
+        r#"dns: { listen: ["127.0.0.1:0"], secondaries: [{ zone: corp.test, primaries: [{ address: "127.0.0.1:1" }] }] }"#,
+    ))
+    .await;
+    let list = ["dns", "zones", "list", "-o", "json"];
+    node.until(&list, |said| {
+        said.code == 0 && said.out.contains("cannot connect")
+    })
+    .await;
+    let zones = node.run(&list).fine().json();
+    let zone = &zones["secondaries"][0];
+    assert_eq!(
+        (&zone["zone"], &zone["state"]),
+        (&json!("corp.test"), &json!("waiting"))
+    );
+    assert!(node.dir().join("state/zones").is_dir());
+    let table = node.run(&["dns", "zones", "list"]).fine();
+    assert!(table.out.contains("corp.test  waiting"), "{}", table.out);
+    let asked = node.run(&["dns", "zones", "refresh", "corp.test"]).fine();
+    assert!(asked.out.contains("1 zones"), "{}", asked.out);
+    let unknown = node.run(&["dns", "zones", "refresh", "other.test"]);
+    assert_eq!(unknown.code, 1);
+    assert!(unknown.err.contains("no secondary zone"), "{}", unknown.err);
+    node.stop().await;
 }

@@ -75,6 +75,8 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(dns::summary))
         .routes(routes!(dns::names))
         .routes(routes!(dns::query))
+        .routes(routes!(dns::zones))
+        .routes(routes!(dns::refresh))
         .routes(routes!(drain::drains))
         .routes(routes!(drain::drain, drain::undrain))
         .routes(routes!(events::stream))

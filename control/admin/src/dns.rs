@@ -46,6 +46,16 @@ pub trait DnsFacts: Send + Sync + 'static {
     /// A sentence for whoever asked.
     fn query(&self, question: &DnsQuestion) -> Result<Value, String>;
 
+    /// Secondary zones, and zones that take updates: `GET /v1/dns/zones`.
+    fn zones(&self) -> Value;
+
+    /// Asks primaries about one secondary zone now, or about all; says of how many:
+    /// `POST /v1/dns/zones/refresh`.
+    ///
+    /// # Errors
+    /// A sentence for whoever asked.
+    fn refresh(&self, zone: Option<&str>) -> Result<usize, String>;
+
     /// What DNS adds to an explanation: names, answers, TTL and scope, each with its reason.
     fn surface(&self, service: &ServiceId, client: IpAddr) -> Value;
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! GET  /v1/status /v1/topology /v1/policies /v1/sources /v1/explain /v1/probes /v1/drains /v1/events
 //! GET  /v1/dns /v1/dns/names /v1/dns/query   what the DNS room answers
+//! GET  /v1/dns/zones                     zones from elsewhere; POST /v1/dns/zones/refresh asks for them
 //! PUT  /v1/sources                       the texts of a deployment, all or nothing
 //! PUT  /v1/drains/{region|endpoint}/ID   DELETE ends it
 //! GET  /v1/openapi.json   /metrics   /healthz

@@ -29,6 +29,8 @@ pub(crate) struct Secondaries(Arc<Inner>);
 struct Inner {
     shared: Arc<Shared>,
     zones: Mutex<BTreeMap<WireName, Arc<Secondary>>>,
+    /// Held while a catalog is worked in, so that an older state of it never comes last.
+    catalogs: tokio::sync::Mutex<()>,
     shutdown: CancellationToken,
 }
 
@@ -53,6 +55,7 @@ impl Secondaries {
         let this = Self(Arc::new(Inner {
             shared,
             zones: Mutex::new(BTreeMap::new()),
+            catalogs: tokio::sync::Mutex::new(()),
             shutdown,
         }));
         for settings in settings {
@@ -76,15 +79,28 @@ impl Secondaries {
     }
 
     fn start_one(&self, zone: Arc<Secondary>) {
-        let this = self.clone();
-        let settings = zone.settings.clone();
-        tokio::spawn(zone.follow(move |newer| {
-            if settings.catalog {
-                for added in this.follow_catalog(&settings, newer) {
-                    this.start_one(added);
-                }
+        let (this, catalog) = (self.clone(), Arc::clone(&zone));
+        tokio::spawn(zone.follow(move || {
+            if catalog.settings.catalog {
+                tokio::spawn(this.clone().catalog_changed(Arc::clone(&catalog)));
             }
         }));
+    }
+
+    /// Works in what a catalog says now; reads members' files off the threads that serve.
+    async fn catalog_changed(self, catalog: Arc<Secondary>) {
+        let _turn = self.0.catalogs.lock().await;
+        let this = self.clone();
+        let work = move || {
+            let zone = catalog.zone();
+            zone.map_or_else(Vec::new, |zone| {
+                this.follow_catalog(&catalog.settings, &zone)
+            })
+        };
+        // A panic leaves the members as they were.
+        for added in tokio::task::spawn_blocking(work).await.unwrap_or_default() {
+            self.start_one(added);
+        }
     }
 
     fn add(&self, settings: SecondarySettings, catalog: Option<WireName>) -> Arc<Secondary> {

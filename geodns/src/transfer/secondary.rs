@@ -36,7 +36,7 @@ use crate::zone::{StaticZone, ZoneShelf, ZoneSource};
 /// Refreshes at once, over all zones.
 pub(crate) const AT_ONCE_MAX: usize = 8;
 /// Shortest time between two refreshes that notifications ask for.
-const WAKE_PAUSE: Duration = Duration::from_millis(250);
+const WAKE_PAUSE: Duration = Duration::from_secs(1);
 /// First wait after a failure while there is nothing to answer; doubled up to [`FIRST_RETRY_MAX`].
 const FIRST_RETRY: Duration = Duration::from_secs(2);
 /// Longest wait while there is nothing to answer.
@@ -183,10 +183,14 @@ impl Secondary {
     }
 
     /// Follows the primaries until stopped. `changed` is called whenever the zone is a new one.
-    pub(crate) async fn follow(self: Arc<Self>, changed: impl Fn(&Arc<StaticZone>) + Send) {
+    pub(crate) async fn follow(self: Arc<Self>, changed: impl Fn() + Send) {
         loop {
-            if let Some(zone) = self.refresh().await {
-                changed(&zone);
+            let refreshed = tokio::select! {
+                () = self.stop.cancelled() => return,
+                refreshed = self.refresh() => refreshed,
+            };
+            if refreshed.is_some() {
+                changed();
             }
             let refreshed = tokio::time::Instant::now();
             loop {
@@ -352,6 +356,10 @@ impl Secondary {
     fn put_on_shelf(&self) {
         let mut held = self.lock();
         let origin = &*self.settings.zone;
+        // Forgotten meanwhile: it must not come back.
+        if self.stop.is_cancelled() {
+            return;
+        }
         let live = held.zone.clone().filter(|zone| {
             times(zone).is_none_or(|times| unix_seconds() < expires_at(&held, times))
         });

@@ -126,3 +126,6 @@ async fn serve_datagrams(
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

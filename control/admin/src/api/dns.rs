@@ -9,9 +9,10 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use meridian_topology::ServiceId;
 use serde::Deserialize;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
+use crate::body::JsonText;
 use crate::dns::{DnsFacts, DnsQuestion, NamesPage};
 use crate::error::ApiError;
 
@@ -97,6 +98,42 @@ pub(super) async fn query(
     };
     let answer = move || dns.query(&question).map_err(ApiError::bad_request);
     api.work.json(answer).await
+}
+
+/// Zones that come from primaries, with serial, last refresh, expiry and last error, and zones that
+/// take dynamic updates.
+#[utoipa::path(get, path = "/v1/dns/zones", responses(
+    (status = 200, body = Object, description = "`{secondaries: [{zone, state: waiting | serving | expired, serial, refreshed_at, expires_at, next_refresh_at, last_error, catalog}], updated: [{zone, serial, records}]}`; times are seconds since 1970"),
+    (status = 404, body = ApiError), (status = 503, body = ApiError)))]
+pub(super) async fn zones(State(api): State<Api>) -> Result<Response, ApiError> {
+    let dns = facts(&api)?;
+    api.work.json(move || Ok(dns.zones())).await
+}
+
+/// Which zones are refreshed.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RefreshRequest {
+    /// One secondary zone. Default: all.
+    zone: Option<String>,
+}
+
+/// Asks primaries for newer zones now, without waiting for what comes of it.
+#[utoipa::path(post, path = "/v1/dns/zones/refresh", request_body = RefreshRequest, security(("token" = [])),
+    responses((status = 200, body = Object, description = "`{asked: number of zones}`"),
+        (status = 400, body = ApiError), (status = 401, body = ApiError), (status = 403, body = ApiError),
+        (status = 404, body = ApiError), (status = 503, body = ApiError)))]
+pub(super) async fn refresh(State(api): State<Api>, body: JsonText) -> Result<Response, ApiError> {
+    let dns = facts(&api)?;
+    let RefreshRequest { zone } = body.parse()?;
+    let ask = move || {
+        let asked = dns
+            .refresh(zone.as_deref())
+            .map_err(ApiError::bad_request)?;
+        tracing::info!(?zone, asked, "a refresh of secondary zones was asked for");
+        Ok(serde_json::json!({ "asked": asked }))
+    };
+    api.work.json(ask).await
 }
 
 fn facts(api: &Api) -> Result<Arc<dyn DnsFacts>, ApiError> {

@@ -1,5 +1,9 @@
 //! What the sections accept, and what they say about what they do not.
 
+use std::path::Path;
+
+use super::checked::KeySettings;
+use super::names::pattern;
 use super::*;
 
 fn check(yaml: &str) -> Result<TransferSettings, String> {

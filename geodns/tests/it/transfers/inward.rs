@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -138,6 +139,104 @@ async fn a_zone_nobody_confirms_expires_and_comes_back() {
     .await;
     rig.stop().await;
     drop(knot);
+}
+
+/// What kdig prints of a zone or an answer, a record a line, in an order of its own.
+fn kdig(port: u16, arguments: &str) -> Vec<String> {
+    let output = Command::new("kdig")
+        .args(["@127.0.0.1", "-p", &port.to_string()])
+        .args([
+            "-y",
+            &format!("hmac-sha256:{}:{}", super::KEY, super::SECRET),
+        ])
+        .args(arguments.split(' '))
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let records = text
+        .lines()
+        .filter(|line| !line.starts_with(';') && !line.contains("TSIG"));
+    let mut lines: Vec<String> = records
+        .map(|line| {
+            line.split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" ")
+                .to_lowercase()
+        })
+        .filter(|line| !line.is_empty())
+        .collect();
+    lines.sort();
+    lines
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signed_zone_stays_signed_through_increments() {
+    if !has("knotd", "knot") || !has("kdig", "knot-dnsutils") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let rig = Rig::start(|config| {
+        with_key(config, folder.path());
+        config.keep_zones_in(folder.path());
+        config.secondaries = vec![secondary("z.test", port)];
+        config.transfers.allow = vec![super::holder_of_key()];
+    });
+    let home = folder.path().join("knot");
+    let text = zone_text(
+        "z.test",
+        5,
+        3_600,
+        &[("a", "192.0.2.1"), ("b", "192.0.2.2")],
+    );
+    let sections = peers::knot_primary("z.test", rig.address.port(), &home, &text);
+    let signing = "    dnssec-signing: on\n    dnssec-policy: nsec3\n";
+    let policy = "policy:\n  - id: nsec3\n    nsec3: on\n    nsec3-iterations: 0\n";
+    let knot = peers::knot(&home, port, &format!("{policy}{sections}{signing}"));
+    until("the zone is here", || {
+        !addresses(rig.address, "b.z.test").is_empty()
+    })
+    .await;
+    for last in 3..6 {
+        let record = format!("c{last} 300 A 192.0.2.{last}");
+        let changes = [("zone-set", record.as_str()), ("zone-unset", "b A")];
+        knot.change("z.test", if last == 5 { &changes } else { &changes[..1] });
+        let name = format!("c{last}.z.test");
+        until("the change is here", || {
+            !addresses(rig.address, &name).is_empty()
+        })
+        .await;
+    }
+    until("both have one serial", || {
+        serial(rig.address, "z.test") == serial(knot.address(), "z.test")
+    })
+    .await;
+    assert!(
+        rig.metric("meridian_dns_transfers_in_total{kind=\"incremental\"}") >= 1.0,
+        "{}",
+        knot.log()
+    );
+    let ours = rig.address.port();
+    let records = kdig(port, "+tcp z.test AXFR");
+    assert!(
+        records.iter().any(|line| line.contains(" nsec3 ")),
+        "{records:?}"
+    );
+    until("what we hand on is what we got", || {
+        kdig(ours, "+tcp z.test AXFR") == records
+    })
+    .await;
+    // Answers carry the primary's signatures.
+    for question in ["c4.z.test A", "z.test NS", "z.test SOA", "z.test DNSKEY"] {
+        let asked = format!("+dnssec +norec {question}");
+        let wanted = kdig(port, &asked);
+        assert!(
+            wanted.iter().any(|line| line.contains(" rrsig ")),
+            "{wanted:?}"
+        );
+        assert_eq!(kdig(ours, &asked), wanted, "{question}");
+    }
+    rig.stop().await;
 }
 
 /// Passes connections on to a primary and cuts each after so many bytes of its answer.

@@ -214,3 +214,54 @@ async fn a_zone_of_a_hundred_thousand_records_is_transferred_whole() {
     other.stop().await;
     rig.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_zone_is_transferred_over_tls() {
+    if !has("kdig", "knot-dnsutils") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(vec!["ns.test".into()]).unwrap();
+    let (certificate, private) = (folder.path().join("c.pem"), folder.path().join("k.pem"));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&private, made.signing_key.serialize_pem()).unwrap();
+    let port = super::peers::free_port();
+    let rig = Rig::start(|config| {
+        with_key(config, folder.path());
+        config.transfers.allow = vec![holder_of_key()];
+        config.tls = Some(meridian_geodns::config::TlsConfig {
+            listen: vec![([127, 0, 0, 1], port).into()],
+            certificates: vec![meridian_accept::CertSource {
+                certificate,
+                key: private,
+                names: Vec::new(),
+            }],
+        });
+    });
+    let names: Vec<String> = (0..5_000).map(|nth| format!("host-{nth}")).collect();
+    let hosts: Vec<(&str, [u8; 4])> = names
+        .iter()
+        .map(|name| (name.as_str(), [192, 0, 2, 1]))
+        .collect();
+    rig.shelf
+        .put(ZoneSource::File, zone("z.test", 10, &hosts))
+        .unwrap();
+    let mut text = String::new();
+    until("the zone can be transferred", || {
+        let output = Command::new("kdig")
+            .args(["@127.0.0.1", "-p", &port.to_string(), "+tls", "-y"])
+            .args([&format!("hmac-sha256:{KEY}:{SECRET}"), "z.test", "AXFR"])
+            .output()
+            .unwrap();
+        text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        text.contains("host-1.z.test.")
+    })
+    .await;
+    assert!(
+        text.contains("5004 records"),
+        "{}",
+        &text[text.len() - 300..]
+    );
+    assert!(!text.contains("verif"), "{}", &text[text.len() - 300..]);
+    rig.stop().await;
+}
