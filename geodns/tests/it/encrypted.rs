@@ -167,7 +167,7 @@ async fn kdig_is_answered_over_tls_https_and_quic() {
             "+norec +subnet=10.2.0.0/24 shop.example.test A",
             &[
                 "status: NOERROR",
-                "CLIENT-SUBNET: 10.2.0.0/24/23",
+                "CLIENT-SUBNET: 10.2.0.0/24/16",
                 "shop.example.test. 30 IN A 198.51.100.1",
             ],
         );

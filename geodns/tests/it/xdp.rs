@@ -86,11 +86,13 @@ fn questions() -> Vec<Vec<u8>> {
     out
 }
 
-/// The counters of answers; those of AF_XDP itself are only there with it.
+/// The counters of answers; those of AF_XDP itself are only there with it, and how long building the
+/// zones took is no count.
 fn counters(text: &str) -> BTreeMap<String, String> {
     text.lines()
         .filter(|line| line.starts_with("meridian_dns_") && !line.contains("_xdp_"))
         .filter_map(|line| line.rsplit_once(' '))
+        .filter(|(name, _)| !name.ends_with("_seconds"))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect()
 }
@@ -186,7 +188,7 @@ fn steered_over(lab: &Lab, addresses: &[&str]) {
         lab.kdig(
             address,
             question,
-            &["status: NOERROR", "10.2.0.0/24/23", answer, "(UDP)"],
+            &["status: NOERROR", "10.2.0.0/24/16", answer, "(UDP)"],
         );
     }
 }
