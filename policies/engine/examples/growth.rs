@@ -18,6 +18,7 @@ use meridian_topology::{EndpointIdx, ServiceIdx};
 
 const SERVICES: usize = 20;
 const CLASSES: usize = 5_000;
+const TENANTS: usize = 10_000;
 const ENDPOINTS: usize = 1_000;
 const ROUNDS: usize = 7;
 const PICKS: usize = 1_000_000;
@@ -34,11 +35,11 @@ fn now_ns(start: Instant) -> f64 {
 }
 
 /// Median time of a pick in nanoseconds, clients and services drawn evenly.
-fn pick_ns(plan: &Plan, bits: &HealthBits, epoch: Instant) -> f64 {
+fn pick_ns(plan: &Plan, services: usize, bits: &HealthBits, epoch: Instant) -> f64 {
     let questions: Vec<(ServiceIdx, ClassId, ClientKey)> = (0..PICKS as u64)
         .map(|at| {
             let key = ClientKey::from_bytes(&at.to_le_bytes());
-            let service = ServiceIdx((key.0 % SERVICES as u64) as u16);
+            let service = ServiceIdx((key.0 % services as u64) as u16);
             (service, ClassId((key.0 >> 20) as u32 % CLASSES as u32), key)
         })
         .collect();
@@ -72,7 +73,7 @@ fn main() {
         times.sort_by(f64::total_cmp);
         let plan = compile(&world);
         let bits = HealthBits::new(&plan, &world);
-        let healthy = pick_ns(&plan, &bits, epoch);
+        let healthy = pick_ns(&plan, SERVICES, &bits, epoch);
         let start = now_ns(epoch);
         let endpoints = regions * ENDPOINTS;
         for at in (0..endpoints).step_by(10) {
@@ -84,7 +85,34 @@ fn main() {
             times[ROUNDS / 2],
             plan.memory_bytes(),
             plan.route_count(),
-            pick_ns(&plan, &bits, epoch),
+            pick_ns(&plan, SERVICES, &bits, epoch),
         );
     }
+    tenants(epoch);
+}
+
+/// Ten thousand services, each on machines of its own.
+fn tenants(epoch: Instant) {
+    let world = synthetic::tenants(50, TENANTS, CLASSES, 1);
+    let mut times: Vec<f64> = (0..ROUNDS)
+        .map(|_| {
+            let start = now_ns(epoch);
+            black_box(compile(&world));
+            (now_ns(epoch) - start) / 1e6
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    let plan = compile(&world);
+    let start = now_ns(epoch);
+    let bits = HealthBits::new(&plan, &world);
+    let bits_ms = (now_ns(epoch) - start) / 1e6;
+    println!(
+        "{TENANTS} tenants, {} endpoints: plan_ms {:.1} plan_bytes {} rows {} routes {} bits_ms {bits_ms:.1} pick_ns {:.1}",
+        world.topology.endpoints.len(),
+        times[ROUNDS / 2],
+        plan.memory_bytes(),
+        plan.row_count(),
+        plan.route_count(),
+        pick_ns(&plan, TENANTS, &bits, epoch),
+    );
 }

@@ -3,12 +3,14 @@
 //! Structure: one entry for each value of an address's top sixteen bits; where a /16 has more than one
 //! range, the entry leads to a block of 256 entries, one for each /24. An entry is the whole answer, class
 //! and scope, wherever the ranges leave the /16 or /24 whole: every address in it then has the same
-//! shortest prefix. A /24 that ranges cut is searched among the ranges that begin inside it, at most 256.
+//! shortest prefix. A /24 that ranges cut is searched from its first range on, in steps that double: it has
+//! at most 256 and mostly two or three, side by side in memory.
 //! (The scheme is Gupta, Lin and McKeown's DIR-24-8, with the first step split so that whole /16s cost
 //! four bytes.)
 //!
-//! Memory: 256 KiB and 1 KiB for each /16 that is cut, so 64 MiB at the very most. The registries cut
-//! about two in five, a city database about three.
+//! Memory: 256 KiB and 1 KiB for each /16 that is cut, so 64 MiB at the very most.
+
+use std::ops::Range;
 
 use super::ranges::Cover;
 use super::{ClassId, ClassMatch};
@@ -24,8 +26,6 @@ const SEARCH: u32 = 0b10 << 30;
 
 /// Values of sixteen bits.
 const TOPS: usize = 1 << 16;
-/// Addresses of a /24.
-const ADDRESSES: usize = 1 << 8;
 
 /// The index; see the module's comment.
 #[derive(Clone)]
@@ -79,9 +79,7 @@ impl Direct {
             entry = self.blocks[block][(address >> 8 & 0xff) as usize];
         }
         if entry & KIND == SEARCH {
-            let range = (entry & !KIND) as usize;
-            let end = cover.starts().len().min(range + 1 + ADDRESSES);
-            return cover.find(range..end, address);
+            return cover.find(gallop(cover, (entry & !KIND) as usize, address), address);
         }
         ClassMatch {
             class: ClassId(entry & 0xffff),
@@ -93,6 +91,22 @@ impl Direct {
     pub fn memory_bytes(&self) -> usize {
         size_of_val(&*self.top) + self.blocks.capacity() * size_of::<[u32; 256]>()
     }
+}
+
+/// Ranges among which that of an address is; `range` is the first of its /24, which begins at or before
+/// the address.
+#[inline]
+fn gallop(cover: &Cover<u32>, range: usize, address: u32) -> Range<usize> {
+    let starts = cover.starts();
+    let (mut low, mut step) = (range, 1);
+    while starts
+        .get(low + step)
+        .is_some_and(|start| *start <= address)
+    {
+        low += step;
+        step *= 2;
+    }
+    low..starts.len().min(low + step)
 }
 
 impl std::fmt::Debug for Direct {
