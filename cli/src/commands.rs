@@ -4,6 +4,7 @@ pub mod apply;
 pub mod check;
 pub mod completions;
 pub mod dns;
+pub mod dns_serve;
 pub mod drain;
 pub mod explain;
 pub mod geo;

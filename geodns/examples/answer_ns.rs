@@ -21,7 +21,9 @@ use meridian_geodns::dnssec::{
 use meridian_geodns::guard::Guard;
 use meridian_geodns::responder::answer;
 use meridian_geodns::zone::ShelfSnapshot;
-use meridian_geodns::{AnswerRules, Asked, EcsTrust, Outcome, Transport, Zones, zones_for_query};
+use meridian_geodns::{
+    AnswerRules, Asked, EcsTrust, Identity, Outcome, Transport, Zones, zones_for_query,
+};
 use meridian_live::Published;
 use meridian_telemetry::Metrics;
 
@@ -42,6 +44,7 @@ fn main() {
         ecs: EcsTrust::Everybody,
         failover_ttl_seconds: 5,
         guard: Guard::default(),
+        identity: Identity::default(),
     };
     for (label, name, with_subnet) in [
         ("static A", "www.example.test", false),

@@ -15,6 +15,7 @@ use thiserror::Error;
 use crate::dnssec::{DnssecConfig, DnssecConfigError, DnssecSettings};
 use crate::dnstap::config::DnstapConfig;
 use crate::guard::{CookieSettings, CookiesConfig, Guard, RateLimitConfig, RateSettings};
+use crate::identity::{IdentityConfig, host_name};
 use crate::responder::{AnswerRules, EcsTrust};
 use crate::server::xdp::config::XdpSettings;
 pub use crate::server::xdp::config::{
@@ -96,6 +97,12 @@ pub struct DnsConfig {
     pub xdp: XdpConfig,
     /// Zones to sign, and where their keys are.
     pub dnssec: DnssecConfig,
+    /// A folder of master files (RFC 1035): every `*.zone` in it is served beside the topology's
+    /// zones, and read again when it changes. A relative path is relative to the deployment's
+    /// directory. Default: none.
+    pub zone_files: Option<PathBuf>,
+    /// What the server says of itself.
+    pub identity: IdentityConfig,
 }
 
 /// See [`DnsConfig::client_subnet`].
@@ -154,6 +161,8 @@ impl Default for DnsConfig {
             dnstap: None,
             xdp: XdpConfig::default(),
             dnssec: DnssecConfig::default(),
+            zone_files: None,
+            identity: IdentityConfig::default(),
         }
     }
 }
@@ -222,6 +231,7 @@ pub struct DnsSettings {
     pub(crate) dnstap: Option<DnstapConfig>,
     pub(crate) xdp: Option<XdpSettings>,
     pub(crate) dnssec: DnssecSettings,
+    pub(crate) zone_files: Option<PathBuf>,
 }
 
 /// Checked bounds on connections.
@@ -266,6 +276,7 @@ impl DnsConfig {
             .chain(&mut self.cookies.secret_file)
             .chain(certificates)
             .chain([&mut self.dnssec.keys])
+            .chain(&mut self.zone_files)
     }
 
     /// Checks every bound. `cores` is the number of cores this process may use.
@@ -311,6 +322,7 @@ impl DnsConfig {
                 ecs,
                 failover_ttl_seconds: self.failover_ttl.0,
                 guard: Guard::default(),
+                identity: self.identity.validate(&host_name())?,
             },
             tcp,
             cookies: self.cookies.validate()?,
@@ -321,6 +333,7 @@ impl DnsConfig {
             transfers,
             xdp: self.xdp.validate(&self.listen)?,
             dnssec: self.dnssec.validate()?,
+            zone_files: self.zone_files.clone(),
         })
     }
 

@@ -1,8 +1,8 @@
 //! DNS questions → plan → answers: an authoritative server for the services' names.
 //!
 //! Static records live in immutable [`zone::StaticZone`]s, steered names are laid over them whenever
-//! a plan is published ([`Zones`]), off the packet path. [`responder::answer`] turns a packet into a response
-//! without I/O, locks or allocation; [`DnsServer`] brings it packets over UDP and TCP. The lookup,
+//! a plan is published ([`Zones`]), off the packet path. [`master`] reads zone files.
+//! [`responder::answer`] turns a packet into a response without I/O, locks or allocation; [`DnsServer`] brings it packets over UDP and TCP. The lookup,
 //! the packet reader and the packet writer are ours because a geo server is measured by them (the
 //! figures are in `anchors.md`); names, record data and their encoding are hickory-proto's.
 //!
@@ -13,6 +13,8 @@ pub mod dnssec;
 pub mod dnstap;
 mod explain;
 pub mod guard;
+mod identity;
+pub mod master;
 mod metrics;
 pub mod responder;
 mod server;
@@ -29,6 +31,7 @@ pub use explain::{
     ClientQuestion, ExplainedRecord, QueryExplainError, QueryExplanation, query_explain,
     query_explain_in, zones_for_query,
 };
+pub use identity::{Identity, IdentityConfig};
 pub use metrics::DnsMetrics;
 pub use responder::{AnswerRules, Asked, EcsTrust, Outcome, Responder, Transport};
 pub use server::{DnsError, DnsServer};

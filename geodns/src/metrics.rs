@@ -17,6 +17,7 @@ use meridian_topology::ServiceId;
 
 use crate::dnstap::TapMetrics;
 use crate::guard::{CookieSeen, NoSeat, Ruling};
+use crate::master::FolderReport;
 use crate::responder::Transport;
 use crate::wire::Rcode;
 
@@ -41,6 +42,9 @@ pub struct DnsMetrics {
     rate_slipped: IntCounter,
     zones_build: Gauge,
     zone_problems: IntGauge,
+    zone_files: IntGauge,
+    zone_files_refused: IntGauge,
+    zone_file_reads: IntCounter,
 }
 
 /// What one batch counted, in the worker's own memory: counters that all workers share are touched
@@ -199,6 +203,17 @@ impl DnsMetrics {
                 Unit::Count,
                 "Names and records left out of the zones in force; the log names them",
             )?,
+            zone_files: room.int_gauge("zone_files", Unit::Count, "Master files followed")?,
+            zone_files_refused: room.int_gauge(
+                "zone_files_refused",
+                Unit::Count,
+                "Master files that have mistakes as they are now; the log names them",
+            )?,
+            zone_file_reads: room.counter(
+                "zone_file_reads",
+                Unit::Count,
+                "Master files read because they were new or had changed",
+            )?,
         })
     }
 
@@ -278,6 +293,18 @@ impl DnsMetrics {
 
     pub(crate) fn set_zones_build(&self, took: Duration) {
         self.zones_build.set(took.as_secs_f64());
+    }
+
+    /// Counts a scan of the master files; `good` says of each file there is whether it is.
+    pub(crate) fn count_zone_files(&self, good: impl Iterator<Item = bool>, report: FolderReport) {
+        let (mut all, mut refused) = (0, 0);
+        for good in good {
+            all += 1;
+            refused += i64::from(!good);
+        }
+        self.zone_files.set(all);
+        self.zone_files_refused.set(refused);
+        self.zone_file_reads.inc_by(report.read as u64);
     }
 
     pub(crate) fn set_zone_problems(&self, count: usize) {

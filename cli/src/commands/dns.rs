@@ -9,6 +9,7 @@ use meridian_engine::Explanation;
 use meridian_geodns::{ClientQuestion, query_explain};
 use serde_json::Value;
 
+use super::dns_serve::{self, ServeArgs};
 use super::zones;
 use crate::client::{Admin, NodeArgs};
 use crate::failure::Failure;
@@ -35,6 +36,15 @@ enum DnsCommand {
     /// Zones taken from primaries elsewhere, and zones that take dynamic updates.
     #[command(subcommand)]
     Zones(zones::ZonesCommand),
+    /// Serve every master file of a folder over UDP and TCP, without a deployment.
+    ///
+    /// Each `NAME.zone` is a zone; its origin is that of its SOA, and names before the first
+    /// `$ORIGIN` are relative to NAME. Files are read again when they change; a file with a mistake
+    /// keeps its last good zone served. Runs until SIGINT or SIGTERM.
+    #[command(
+        after_help = "Example:\n  meridian dns serve --zones /etc/zones --listen 127.0.0.1:5353"
+    )]
+    Serve(ServeArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -67,6 +77,7 @@ pub async fn run(node: &NodeArgs, args: &DnsArgs) -> Result<(), Failure> {
         DnsCommand::Query(query) => query,
         DnsCommand::Keys(args) => return keys::run(node, args),
         DnsCommand::Zones(command) => return zones::run(node, command).await,
+        DnsCommand::Serve(args) => return dns_serve::run(args).await,
     };
     let said = if query.offline {
         offline(node, query)?

@@ -18,6 +18,7 @@ mod lint;
 pub mod model;
 pub mod place;
 pub mod raw;
+pub mod rdata;
 pub mod reference;
 pub mod schema;
 mod topology;

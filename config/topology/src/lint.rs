@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::ServiceIdx;
 use crate::model::{
     Capability, ConsistencyModel, DnsAnswer, EdgeNode, Failover, FailoverMode, MultiRegion,
-    Network, NodeKind, RecordType, Replication, Service, Switch,
+    Network, NodeKind, RecordData, Replication, Service, Switch,
 };
 use crate::topology::Topology;
 use crate::units::Millis;
@@ -160,7 +160,8 @@ impl Topology {
                 .filter(|server| server.is_within(&zone.origin))
             {
                 let has_address = zone.records.iter().any(|record| {
-                    let address = matches!(record.data.rtype(), RecordType::A | RecordType::Aaaa);
+                    let data = &record.data;
+                    let address = matches!(data, RecordData::A(_) | RecordData::Aaaa(_));
                     address && record.name == *server
                 });
                 if !has_address {

@@ -12,7 +12,7 @@ mod region;
 mod service;
 mod steered;
 
-pub use dns::{DnsName, DnsNameError, DnsZone, Record, RecordData, RecordType, Soa};
+pub use dns::{DnsName, DnsNameError, DnsZone, Record, RecordData, RecordKind, RecordType, Soa};
 pub use edge::{Capability, Dpdk, EdgeNode, Interface, NodeKind, SrIov};
 pub use health::{CheckKind, HealthCheck, HttpCheck, Scheme, StatusRange};
 pub use multi_region::{

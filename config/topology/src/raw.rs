@@ -5,6 +5,9 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::door::Field;
+use crate::model::DnsName;
+
 mod dns;
 mod edge;
 mod health;
@@ -40,6 +43,10 @@ pub struct RawTopology {
     /// DNS zones that Meridian answers for.
     #[serde(default)]
     pub dns_zones: Vec<RawZone>,
+    /// Zones that names of services may lie in although their records come from elsewhere: a zone
+    /// file (`dns.zone_files` of `meridian.yaml`), or another primary.
+    #[serde(default)]
+    pub external_zones: Vec<Field<DnsName>>,
     /// Clients that you know better than any public database does.
     #[serde(default)]
     pub client_groups: Vec<RawClientGroup>,

@@ -25,6 +25,9 @@ pub struct Topology {
     pub client_groups: Vec<ClientGroup>,
     /// Zones we answer for.
     pub dns_zones: Vec<DnsZone>,
+    /// Zones that names of services lie in and whose records come from elsewhere.
+    #[serde(default)]
+    pub external_zones: Vec<DnsName>,
     /// Intentions over all regions.
     pub multi_region: Option<MultiRegion>,
 }

@@ -104,6 +104,8 @@ impl Checker {
             for zone in &raw.dns_zones {
                 topology.dns_zones.extend(self.zone(source, zone));
             }
+            let external = self.list(source, &raw.external_zones);
+            topology.external_zones.extend(external);
             for group in &raw.client_groups {
                 topology
                     .client_groups
@@ -293,15 +295,17 @@ impl Checker {
         None
     }
 
-    /// Reports a name that lies in none of the declared DNS zones.
+    /// Reports a name that lies in none of the declared DNS zones, ours and external.
     fn inside_zone(&mut self, source: &Source, name: &DnsName, span: Span) {
         if self.some_file_unread || self.names.dns_zones.ids().any(|zone| name.is_within(zone)) {
             return;
         }
         let zones: Vec<&str> = self.names.dns_zones.texts().collect();
-        let mistake = Mistake::new(format!("`{name}` lies in none of the `dns_zones`"));
+        let mistake = Mistake::new(format!("`{name}` lies in none of the zones"));
         let mistake = if zones.is_empty() {
-            mistake.help("declare its zone under `dns_zones`")
+            mistake.help(
+                "declare its zone under `dns_zones`, or name it in `external_zones` when its records come from a zone file or another primary",
+            )
         } else {
             mistake.help(format!("zones: {}", shortened(&zones)))
         };
@@ -339,6 +343,7 @@ fn sort(topology: &mut Topology) {
     topology.edge_nodes.sort_by(|a, b| a.id.cmp(&b.id));
     topology.client_groups.sort_by(|a, b| a.id.cmp(&b.id));
     topology.dns_zones.sort_by(|a, b| a.origin.cmp(&b.origin));
+    topology.external_zones.sort();
 }
 
 #[cfg(test)]

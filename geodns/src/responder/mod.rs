@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use crate::dnssec::{Purse, Signing};
 use crate::dnstap::Tap;
 use crate::guard::{CookieSeen, Guard, Visitor};
+use crate::identity::Identity;
 use crate::metrics::DnsMetrics;
 use crate::wire::{
     Authority, Edns, HEADER_BYTES, OptReply, PLAIN_UDP_BYTES_MAX, Query, Question, RType, Rcode,
@@ -129,6 +130,8 @@ pub struct AnswerRules {
     pub failover_ttl_seconds: u32,
     /// Cookies, rate limits and the patience with streams.
     pub guard: Guard,
+    /// What is said about the server itself.
+    pub identity: Identity,
 }
 
 /// What became of a packet.
@@ -238,6 +241,7 @@ pub fn answer(zones: &Zones, rules: &AnswerRules, asked: &Asked<'_>, out: &mut [
             now: asked.now_unix_seconds,
         },
         over_budget: false,
+        identity: &rules.identity,
         moment: Moment {
             failover_ttl_seconds: rules.failover_ttl_seconds,
             now_unix_seconds: asked.now_unix_seconds,
@@ -282,7 +286,7 @@ fn opt_reply<'a>(
         subnet: None,
         cookie: visitor.fresh_cookie,
         keepalive_tenths: visitor.keepalive_tenths,
-        nsid: None,
+        nsid: rules.identity.nsid().filter(|_| edns.nsid),
         padded: edns.padding && asked.transport.is_encrypted(),
         error: None,
     }

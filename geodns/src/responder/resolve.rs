@@ -6,6 +6,7 @@ use super::client::Client;
 use super::signed::{NO_QUESTION_TYPE, Terms, names_of};
 use super::steer::{Data, Moment, SteeredFact, steer};
 use crate::dnssec::Names;
+use crate::identity::Identity;
 use crate::wire::{
     Authority, Class, ExtendedError, Full, LowerName, Owner, Question, RType, Rcode,
     ResponseWriter, Section, TargetAt,
@@ -87,6 +88,8 @@ pub(super) struct Resolution<'z, 'w, 'b> {
     pub(super) terms: Terms,
     /// A signature was needed that the budget had no room for: what was written is no answer.
     pub(super) over_budget: bool,
+    /// What is said about the server itself.
+    pub(super) identity: &'w Identity,
     /// What a steered answer depends on beside the question and the plan.
     pub(super) moment: Moment,
     /// What steering decided at the first steered name that the question came to.
@@ -102,6 +105,9 @@ impl<'z> Resolution<'z, '_, '_> {
     /// [`Full`] when a record set did not fit; what was written before it stands, and the response
     /// is marked truncated.
     pub(super) fn run(&mut self, question: &Question<'_>) -> Result<Verdict, Full> {
+        if question.class == Class::CHAOS {
+            return self.chaos(question);
+        }
         if let Some(rcode) = refusal(question) {
             if question.rtype == RType::NXNAME {
                 self.writer.set_error(NO_QUESTION_TYPE);
@@ -160,6 +166,18 @@ impl<'z> Resolution<'z, '_, '_> {
         Ok(Verdict::ANSWER)
     }
 
+    /// Answers what the server says of itself (RFC 4892 §3).
+    fn chaos(&mut self, question: &Question<'_>) -> Result<Verdict, Full> {
+        let Some(record) = self.identity.chaos(question.name.as_bytes()) else {
+            return Ok(Verdict::error(Rcode::Refused));
+        };
+        if matches!(question.rtype, RType::TXT | RType::ANY) {
+            self.writer
+                .rrset(Section::Answer, Owner::QUESTION, record, 1)?;
+        }
+        Ok(Verdict::ANSWER)
+    }
+
     /// Answers at one name of the chain.
     fn step(
         &mut self,
@@ -198,10 +216,7 @@ impl<'z> Resolution<'z, '_, '_> {
             return self.at_steered(steered, found, rtype, place);
         }
         if let Some((cname, target)) = node.cname()
-            && !matches!(
-                rtype,
-                RType::CNAME | RType::ANY | RType::RRSIG | RType::NSEC
-            )
+            && !stands_beside_cname(node, rtype)
         {
             let at = self.set(found, place, cname)?;
             return Ok(Step::Follow {
@@ -418,7 +433,9 @@ impl<'z> Resolution<'z, '_, '_> {
                 name: cut.name(),
                 owner,
             };
-            if let Some(keys) = cut.rrset(RType::DS) {
+            let is_signed = |keys: &&RrSet| keys.signatures().is_some() || zone.signer().is_some();
+            let keys = cut.rrset(RType::DS).filter(is_signed);
+            if let Some(keys) = keys {
                 self.rrset(zone, Section::Authority, place, Names::Ours, keys)?;
             } else if let Some(signer) = zone.signer() {
                 self.deny_keys(signer, cut, owner)?;
@@ -511,5 +528,15 @@ fn refusal(question: &Question<'_>) -> Option<Rcode> {
         RType::MAILA | RType::MAILB => Some(Rcode::NotImp),
         RType::OPT | RType::TSIG | RType::TKEY | RType::NXNAME => Some(Rcode::FormErr),
         _ => None,
+    }
+}
+
+/// Whether a question at a name with a CNAME is not for what the CNAME stands for: the CNAME itself,
+/// or the DNSSEC records that may stand beside it (RFC 2181 §10.1, RFC 4034 §2.5).
+fn stands_beside_cname(node: NodeView<'_>, rtype: RType) -> bool {
+    match rtype {
+        RType::CNAME | RType::ANY => true,
+        RType::RRSIG => node.rrsets().any(|set| set.signatures().is_some()),
+        other => node.rrset(other).is_some(),
     }
 }

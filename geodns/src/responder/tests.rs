@@ -22,6 +22,7 @@ use proptest::prelude::*;
 use super::{AnswerRules, Asked, EcsTrust, Outcome, Reply, Transport, answer};
 use crate::fixture::{decode, summary, world};
 use crate::guard::Guard;
+use crate::identity::Identity;
 use crate::metrics::DnsMetrics;
 use crate::wire::Rcode;
 use crate::zone::ShelfSnapshot;
@@ -49,6 +50,7 @@ pub(crate) fn rules() -> AnswerRules {
         ecs: EcsTrust::Everybody,
         failover_ttl_seconds: 5,
         guard: Guard::default(),
+        identity: Identity::default(),
     }
 }
 

@@ -34,6 +34,7 @@ use crate::config::DnsSettings;
 use crate::dnssec::{Signing, SigningError};
 use crate::dnstap::Tap;
 use crate::guard::{Guard, GuardError, Seats};
+use crate::master::{WatchError, ZoneFilesStatus, ZoneFolder, ZoneFolderWatcher};
 use crate::metrics::DnsMetrics;
 use crate::responder::{AnswerRules, Responder, Transport};
 use crate::transfer::{Prepared, TransferError, Transfers, ZoneExchange};
@@ -94,6 +95,9 @@ pub enum DnsError {
     /// Zones cannot be signed.
     #[error(transparent)]
     Signing(#[from] SigningError),
+    /// The folder of master files cannot be followed.
+    #[error(transparent)]
+    ZoneFiles(#[from] WatchError),
     /// A metric could not be registered.
     #[error(transparent)]
     Metric(#[from] MetricError),
@@ -112,6 +116,7 @@ pub struct DnsServer {
     queries_max: usize,
     transfers: Transfers,
     xdp: Xdp,
+    zone_files: Option<ZoneFolderWatcher>,
     /// Ends the responder's following of plans with the server.
     following: DropGuard,
 }
@@ -153,6 +158,10 @@ impl DnsServer {
         let signing = Signing::load(settings.dnssec.clone(), metrics)?;
         tokio::spawn(Arc::clone(&signing).follow(following.clone(), shelf.clone()));
         let metrics = DnsMetrics::register(metrics)?;
+        let zone_files = settings.zone_files.clone().map(|folder| {
+            ZoneFolderWatcher::start(ZoneFolder::new(folder, shelf.clone()), metrics.clone())
+        });
+        let zone_files = zone_files.transpose()?;
         let tcp = settings.tcp;
         let seats = Seats::new(tcp.connections_max, tcp.per_client_max, tcp.idle_timeout);
         let encrypted = Encrypted::open(settings)?;
@@ -191,6 +200,7 @@ impl DnsServer {
             seats,
             queries_max: tcp.queries_max,
             xdp,
+            zone_files,
             following: following.drop_guard(),
         })
     }
@@ -205,6 +215,12 @@ impl DnsServer {
     #[must_use]
     pub fn encrypted_addrs(&self) -> Vec<(Transport, SocketAddr)> {
         self.encrypted.addresses()
+    }
+
+    /// The master files, for status pages.
+    #[must_use]
+    pub fn zone_files(&self) -> Option<ZoneFilesStatus> {
+        self.zone_files.as_ref().map(ZoneFolderWatcher::status)
     }
 
     /// What answers: for status pages.
@@ -233,6 +249,7 @@ impl DnsServer {
             queries_max,
             transfers,
             xdp,
+            zone_files,
             following,
         } = self;
         let stop = StopWorkers::default();
@@ -269,6 +286,9 @@ impl DnsServer {
         }
         encrypted.serve(&mut acceptors, &house, &stopping);
         acceptors.spawn(responder.rules().guard.clone().run(stopping.clone()));
+        if let Some(zone_files) = zone_files {
+            acceptors.spawn(zone_files.run(stopping.clone()));
+        }
         if failure.is_none() {
             failure = tokio::select! {
                 () = shutdown.cancelled() => None,

@@ -85,6 +85,8 @@ impl RType {
     pub const CDNSKEY: Self = Self(60);
     /// In the types of an NSEC record: the name does not exist (RFC 9824).
     pub const NXNAME: Self = Self(128);
+    /// A name that stands for addresses found elsewhere: never on the wire.
+    pub const ALIAS: Self = Self(meridian_topology::rdata::ALIAS);
     /// Key agreement, a meta type (RFC 2930).
     pub const TKEY: Self = Self(249);
     /// Transaction signature, a meta type (RFC 8945).
@@ -108,6 +110,8 @@ pub struct Class(pub u16);
 impl Class {
     /// The Internet, the only class served.
     pub const IN: Self = Self(1);
+    /// CHAOS: questions about the server itself (RFC 4892).
+    pub const CHAOS: Self = Self(3);
 }
 
 /// The operation a message asks for (RFC 1035 §4.1.1).

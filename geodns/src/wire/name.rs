@@ -71,7 +71,7 @@ impl LowerName {
     /// A lowercased, well-formed wire name of at most 255 bytes.
     #[must_use]
     pub fn of(name: &[u8]) -> Self {
-        Self::join(&[], name).unwrap_or_else(|| Self {
+        Self::join(&[], name).unwrap_or(Self {
             bytes: [0; NAME_BYTES_MAX],
             len: 1,
             labels: 0,

@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use meridian_topology::rdata;
+
 use super::denial::{self, Denial, Nsec3Link};
 use super::names::{NameTable, canonical_order};
 use super::static_zone::{Cover, Node, NodeIdx, StaticZone};
@@ -78,7 +80,7 @@ impl StaticZoneBuilder {
             });
             return;
         }
-        if !data::is_well_formed(rtype, data) {
+        if !rdata::is_well_formed(rtype.0, data) {
             self.problem(ZoneError::Malformed {
                 name: DisplayName(owner),
                 rtype: DisplayType(rtype),

@@ -27,22 +27,6 @@ pub(super) fn target_offset(rtype: RType) -> Option<usize> {
     }
 }
 
-/// Whether data has the shape its type demands, for the types whose names are looked at.
-pub(super) fn is_well_formed(rtype: RType, data: &[u8]) -> bool {
-    let whole_name = |at| name_at(data, at).is_some_and(|name| at + name.len() == data.len());
-    match rtype {
-        RType::A => data.len() == 4,
-        RType::AAAA => data.len() == 16,
-        RType::NS | RType::CNAME | RType::DNAME | RType::PTR => whole_name(0),
-        RType::MX => whole_name(2),
-        RType::SRV => whole_name(6),
-        RType::SVCB | RType::HTTPS => name_at(data, 2).is_some(),
-        RType::SOA => Soa::read(data).is_some(),
-        RType::RRSIG => name_at(data, 18).is_some(),
-        _ => data.len() <= usize::from(u16::MAX),
-    }
-}
-
 /// The fields of an SOA that decide something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Soa {

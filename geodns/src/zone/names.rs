@@ -93,7 +93,7 @@ fn hash_of(name: &[u8]) -> u64 {
 #[must_use]
 pub fn canonical_order(one: &[u8], other: &[u8]) -> Ordering {
     let (one, other) = (Labels::of(one), Labels::of(other));
-    for (one, other) in one.from_root().zip(other.from_root()) {
+    for (one, other) in one.root_first().zip(other.root_first()) {
         match one.cmp(other) {
             Ordering::Equal => {}
             unequal => return unequal,
@@ -128,7 +128,7 @@ impl<'n> Labels<'n> {
         labels
     }
 
-    fn from_root(&self) -> impl Iterator<Item = &'n [u8]> {
+    fn root_first(&self) -> impl Iterator<Item = &'n [u8]> {
         self.starts[..self.count].iter().rev().map(|start| {
             let label = &self.name[usize::from(*start)..];
             &label[1..=usize::from(label[0])]

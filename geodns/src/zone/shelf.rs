@@ -66,6 +66,12 @@ impl ShelfSnapshot {
         Self::default()
     }
 
+    /// How many zones are on it.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.zones.len()
+    }
+
     /// Whether there is no zone on it.
     #[must_use]
     pub fn is_empty(&self) -> bool {

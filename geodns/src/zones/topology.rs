@@ -87,6 +87,7 @@ fn rdata(data: &RecordData) -> (RType, Vec<u8>) {
             bytes.extend(wire_name(exchange));
             (RType::MX, bytes)
         }
+        RecordData::Other { rtype, data } => (RType(*rtype), data.clone()),
     }
 }
 

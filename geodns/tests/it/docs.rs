@@ -1,14 +1,16 @@
 //! What docs/dns.md shows is what the code reads.
 
+use meridian_engine::{ClassTable, PolicySet, World};
 use meridian_geodns::DnsConfig;
 use meridian_geodns::zone::ShelfSnapshot;
 use meridian_live::Published;
-use meridian_topology::door;
+use meridian_topology::{SourceFile, Topology, door};
 use serde::Deserialize;
 
 use crate::fixture::{clients, world_of};
 
 const PAGE: &str = include_str!("../../../docs/dns.md");
+const ZONES_PAGE: &str = include_str!("../../../docs/dns-zones.md");
 const TRANSPORT_PAGE: &str = include_str!("../../../docs/dns-transport.md");
 const OPERATE: &str = include_str!("../../../docs/dns-operate.md");
 
@@ -42,6 +44,34 @@ fn every_block_loads() {
         assert_eq!(at == 0, node.value.dns == DnsConfig::default());
     }
     let world = world_of(&topologies[0], clients());
+    let published = std::sync::Arc::new(Published::compile(world.into(), 1));
+    let zones = meridian_geodns::zones_for_query(published, &ShelfSnapshot::new()).unwrap();
+    assert!(zones.problems().is_empty(), "{:?}", zones.problems());
+}
+
+#[test]
+fn the_zones_page_shows_what_loads() {
+    let (settings, topologies): (Vec<_>, Vec<_>) = blocks(ZONES_PAGE)
+        .into_iter()
+        .partition(|block| block.starts_with("dns:"));
+    assert_eq!((settings.len(), topologies.len()), (2, 1));
+    for text in &settings {
+        let node = door::parse::<Node>("docs/dns-zones.md", text)
+            .unwrap_or_else(|problems| panic!("{problems}"));
+        let cores = std::num::NonZeroUsize::MIN;
+        node.value.dns.validate(cores).unwrap();
+    }
+    let file = SourceFile {
+        name: "docs/dns-zones.md".into(),
+        text: topologies[0].clone(),
+    };
+    let topology = Topology::parse(&[file]).unwrap_or_else(|problems| panic!("{problems}"));
+    let policies = PolicySet::new([]);
+    let world = World::new(
+        topology.into(),
+        policies.into(),
+        ClassTable::unknown().into(),
+    );
     let published = std::sync::Arc::new(Published::compile(world.into(), 1));
     let zones = meridian_geodns::zones_for_query(published, &ShelfSnapshot::new()).unwrap();
     assert!(zones.problems().is_empty(), "{:?}", zones.problems());

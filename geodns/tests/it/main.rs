@@ -10,6 +10,7 @@ mod allocation;
 mod cookbook;
 mod cookies;
 mod decisions;
+mod differential;
 mod dnssec;
 mod dnstap;
 mod docs;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::rdata::RTypeName;
 use crate::units::{Millis, Ttl};
 use crate::words;
 
@@ -165,7 +166,7 @@ impl fmt::Debug for DnsName {
 }
 
 words! {
-    /// The record types that configuration can state.
+    /// The record types that a health check can ask for.
     RecordType, "record type" {
         /// An IPv4 address.
         A = "A",
@@ -202,20 +203,56 @@ pub enum RecordData {
         /// Its name.
         exchange: DnsName,
     },
+    /// Data of any other type.
+    Other {
+        /// The type's number.
+        rtype: u16,
+        /// Its wire form, names uncompressed; well formed where the type is known.
+        #[serde(with = "hex")]
+        data: Vec<u8>,
+    },
 }
 
 impl RecordData {
-    /// Its type.
+    /// The number of its type.
     #[must_use]
-    pub const fn rtype(&self) -> RecordType {
+    pub const fn rtype(&self) -> u16 {
         match self {
-            Self::A(_) => RecordType::A,
-            Self::Aaaa(_) => RecordType::Aaaa,
-            Self::Cname(_) => RecordType::Cname,
-            Self::Txt(_) => RecordType::Txt,
-            Self::Ns(_) => RecordType::Ns,
-            Self::Mx { .. } => RecordType::Mx,
+            Self::A(_) => 1,
+            Self::Ns(_) => 2,
+            Self::Cname(_) => 5,
+            Self::Mx { .. } => 15,
+            Self::Txt(_) => 16,
+            Self::Aaaa(_) => 28,
+            Self::Other { rtype, .. } => *rtype,
         }
+    }
+}
+
+/// Bytes as hexadecimal text.
+mod hex {
+    use data_encoding::HEXLOWER;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&HEXLOWER.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(from)?;
+        HEXLOWER
+            .decode(text.as_bytes())
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+/// The type of a static record, by number; `ALIAS` is one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordKind(pub u16);
+
+impl fmt::Display for RecordKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        RTypeName(self.0).fmt(f)
     }
 }
 

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::door::Field;
-use crate::model::{DnsName, RecordType};
+use crate::model::{DnsName, RecordKind};
 use crate::units::{Millis, Ttl};
 
 /// A zone that Meridian answers for.
@@ -53,12 +53,13 @@ pub struct RawSoa {
 pub struct RawRecord {
     /// Its owner relative to the zone: `www`, `*.dev`, or `@` for the apex.
     pub name: Field<String>,
-    /// Its type.
+    /// Its type: `A`, `SRV`, `CAA`, `HTTPS`, …; `ALIAS` answers with the addresses of another name;
+    /// `TYPE65280` is a type without a name (RFC 3597).
     #[serde(rename = "type")]
-    pub rtype: Field<RecordType>,
+    pub rtype: Field<RecordKind>,
     /// How long it may be cached. Default: the zone's.
     pub ttl: Option<Field<Ttl>>,
-    /// What it says, as in a zone file: an address, an absolute name, a text, or
-    /// `10 mail.example.com` for MX.
+    /// What it says, as in a zone file: an address, an absolute name, `10 mail.example.com` for MX,
+    /// `0 issue "ca.example.net"` for CAA, `\# 2 0102` for any type. A TXT is the text itself.
     pub data: Field<String>,
 }

@@ -1,7 +1,8 @@
 //! Scalars of topologies that are more than an id or a quantity.
 
 use crate::door::{Mistake, Scalar};
-use crate::model::{DnsName, DnsNameError, HostPattern, StatusRange};
+use crate::model::{DnsName, DnsNameError, HostPattern, RecordKind, StatusRange};
+use crate::rdata::{rtype_from_text, rtype_names};
 
 impl Scalar for DnsName {
     fn read(text: &str) -> Result<Self, Mistake> {
@@ -30,6 +31,27 @@ fn dns_mistake(text: &str, error: &DnsNameError) -> Mistake {
         return mistake.help(format!("write the name without a port: `{host}`"));
     }
     mistake
+}
+
+impl Scalar for RecordKind {
+    fn read(text: &str) -> Result<Self, Mistake> {
+        rtype_from_text(text).map(Self).ok_or_else(|| {
+            let known: Vec<&str> = rtype_names().collect();
+            Mistake::unknown_word("record type", text, &known)
+        })
+    }
+
+    fn schema() -> schemars::Schema {
+        let known: Vec<&str> = rtype_names().collect();
+        schemars::json_schema!({
+            "type": "string",
+            "anyOf": [
+                { "enum": known },
+                { "pattern": "^TYPE[0-9]{1,5}$" }
+            ],
+            "examples": ["A", "SRV", "TYPE65280"]
+        })
+    }
 }
 
 impl Scalar for HostPattern {

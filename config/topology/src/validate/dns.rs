@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::Checker;
 use crate::door::{Code, Field, Mistake, Scalar, Source};
-use crate::model::{DnsName, DnsZone, Record, RecordData, RecordType, Soa};
+use crate::model::{DnsName, DnsZone, Record, RecordData, RecordKind, Soa};
 use crate::raw::{RawRecord, RawSoa, RawZone};
+use crate::rdata::{self, ALIAS, Lexer, RTypeName};
 use crate::units::{Millis, Ttl};
 
 /// The longest string of a TXT record (RFC 1035 section 3.3); longer texts are split.
@@ -99,33 +100,41 @@ impl Checker {
     }
 
     /// A name with a CNAME has no other records (RFC 1034 section 3.6.2), and the apex, which has
-    /// a start of authority, has no CNAME.
+    /// a start of authority, has no CNAME. An ALIAS has no addresses beside it.
     fn cname_alone(&mut self, source: &Source, raw: &RawZone, origin: &DnsName) {
-        let mut owners: BTreeMap<DnsName, (u32, Option<&RawRecord>)> = BTreeMap::new();
+        let mut owners: BTreeMap<DnsName, Vec<(u16, &RawRecord)>> = BTreeMap::new();
         for record in &raw.records {
-            let Some(Ok(owner)) = record.name.get().map(|name| owner(name, origin)) else {
-                continue;
-            };
-            let entry = owners.entry(owner).or_default();
-            entry.0 += 1;
-            if record.rtype.get() == Some(&RecordType::Cname) {
-                entry.1 = Some(record);
+            let (name, kind) = (record.name.get(), record.rtype.get());
+            if let (Some(Ok(owner)), Some(kind)) = (name.map(|name| owner(name, origin)), kind) {
+                owners.entry(owner).or_default().push((kind.0, record));
             }
         }
-        for (owner, (count, cname)) in owners {
-            let Some(cname) = cname else { continue };
-            let mistake = if owner == *origin {
-                Mistake::new("the apex of a zone cannot be a CNAME")
-                    .help("give it addresses, or make it a service's name")
-            } else if count > 1 {
-                Mistake::new(format!(
-                    "`{owner}` has a CNAME and other records; a CNAME stands alone"
-                ))
-                .help("keep the CNAME or the others")
+        for (owner, records) in owners {
+            let of = |wanted: u16| records.iter().find(|(kind, _)| *kind == wanted);
+            let addresses = records.iter().any(|(kind, _)| matches!(*kind, A | AAAA));
+            let (record, mistake) = if let Some((_, cname)) = of(CNAME) {
+                let mistake = if owner == *origin {
+                    Mistake::new("the apex of a zone cannot be a CNAME")
+                        .help("make it an ALIAS, give it addresses, or make it a service's name")
+                } else if records.len() > 1 {
+                    Mistake::new(format!(
+                        "`{owner}` has a CNAME and other records; a CNAME stands alone"
+                    ))
+                    .help("keep the CNAME or the others")
+                } else {
+                    continue;
+                };
+                (cname, mistake)
+            } else if let Some((_, alias)) = of(ALIAS)
+                && addresses
+            {
+                let mistake = Mistake::new(format!("`{owner}` has an ALIAS and addresses"))
+                    .help("keep the ALIAS or the addresses");
+                (alias, mistake)
             } else {
                 continue;
             };
-            self.wrong(source, cname.name.span, Code::CONFLICT, mistake);
+            self.wrong(source, record.name.span, Code::CONFLICT, mistake);
         }
     }
 }
@@ -157,14 +166,14 @@ pub(super) fn owner(name: &str, origin: &DnsName) -> Result<DnsName, Mistake> {
 }
 
 /// The data of a record from its text.
-fn data(rtype: RecordType, text: &str) -> Result<RecordData, Mistake> {
-    Ok(match rtype {
-        RecordType::A => RecordData::A(Scalar::read(text)?),
-        RecordType::Aaaa => RecordData::Aaaa(Scalar::read(text)?),
-        RecordType::Cname => RecordData::Cname(DnsName::read(text)?),
-        RecordType::Ns => RecordData::Ns(DnsName::read(text)?),
-        RecordType::Txt => RecordData::Txt(strings(text)?),
-        RecordType::Mx => {
+fn data(kind: RecordKind, text: &str) -> Result<RecordData, Mistake> {
+    Ok(match kind.0 {
+        A => RecordData::A(Scalar::read(text)?),
+        AAAA => RecordData::Aaaa(Scalar::read(text)?),
+        CNAME => RecordData::Cname(DnsName::read(text)?),
+        NS => RecordData::Ns(DnsName::read(text)?),
+        TXT => RecordData::Txt(strings(text)?),
+        MX => {
             let mistake = || {
                 Mistake::new(format!("`{text}` is not a preference and a name"))
                     .help("for example `10 mail.example.com`")
@@ -175,7 +184,47 @@ fn data(rtype: RecordType, text: &str) -> Result<RecordData, Mistake> {
                 exchange: DnsName::read(exchange.trim())?,
             }
         }
+        SOA => {
+            return Err(Mistake::new("a start of authority is no static record")
+                .help("set the zone's `soa`"));
+        }
+        RRSIG | NSEC | NSEC3 | NSEC3PARAM => {
+            let name = RTypeName(kind.0);
+            return Err(
+                Mistake::new(format!("{name} records belong to a signed zone"))
+                    .help("let the server sign, or serve the signed zone from a zone file"),
+            );
+        }
+        other => RecordData::Other {
+            rtype: other,
+            data: zone_file_data(other, text)?,
+        },
     })
+}
+
+pub(super) const A: u16 = 1;
+const NS: u16 = 2;
+pub(super) const CNAME: u16 = 5;
+const SOA: u16 = 6;
+const MX: u16 = 15;
+const TXT: u16 = 16;
+pub(super) const AAAA: u16 = 28;
+const RRSIG: u16 = 46;
+const NSEC: u16 = 47;
+const NSEC3: u16 = 50;
+const NSEC3PARAM: u16 = 51;
+
+/// Data in the text form of zone files; names are absolute with or without the final dot.
+fn zone_file_data(rtype: u16, text: &str) -> Result<Vec<u8>, Mistake> {
+    let mut lexer = Lexer::new(text.as_bytes());
+    let entry = lexer.entry().map_err(|error| Mistake::new(error.reason))?;
+    let tokens = entry.map(|entry| entry.tokens).unwrap_or_default();
+    if !matches!(lexer.entry(), Ok(None)) {
+        return Err(
+            Mistake::new("the data has more than one line").help("write each record by itself")
+        );
+    }
+    rdata::read(rtype, &tokens, &[0]).map_err(|error| Mistake::new(error.to_string()))
 }
 
 /// A text as strings of at most [`TXT_STRING_MAX`] bytes, cut between characters.

@@ -7,13 +7,13 @@ use std::net::SocketAddr;
 use ipnet::IpNet;
 
 use super::Checker;
+use super::dns::{A, AAAA, CNAME};
 use crate::door::{Code, Mistake, Source, Span};
-use crate::model::{
-    ProxyProtocolIn, ProxyProtocolOut, RecordType, TcpListener, UdpListener, Vip, VipProtocol,
-};
+use crate::model::{ProxyProtocolIn, ProxyProtocolOut, TcpListener, UdpListener, Vip, VipProtocol};
 use crate::raw::{
     RawClientGroup, RawService, RawServiceDns, RawTcpListener, RawTopology, RawUdpListener, RawVip,
 };
+use crate::rdata::ALIAS;
 
 /// The most sessions of one UDP listener: about a gigabyte of them.
 const MAX_SESSIONS: u32 = 4_194_304;
@@ -244,7 +244,7 @@ impl Checker {
             let Ok(owner) = super::dns::owner(name, origin) else {
                 continue;
             };
-            let answered = matches!(rtype, RecordType::A | RecordType::Aaaa | RecordType::Cname);
+            let answered = matches!(rtype.0, A | AAAA | CNAME | ALIAS);
             if let (true, Some(first)) = (answered, claims.names.get(owner.as_str())) {
                 let mistake = Mistake::new(format!(
                     "`{owner}` is the name of a service, which answers {rtype} itself"

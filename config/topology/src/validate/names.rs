@@ -94,8 +94,9 @@ impl Checker {
             for group in &raw.client_groups {
                 self.name(&mut names.client_groups, source, "client group", &group.id);
             }
-            for zone in &raw.dns_zones {
-                self.name(&mut names.dns_zones, source, "DNS zone", &zone.origin);
+            let origins = raw.dns_zones.iter().map(|zone| &zone.origin);
+            for origin in origins.chain(&raw.external_zones) {
+                self.name(&mut names.dns_zones, source, "DNS zone", origin);
             }
         }
         names.regions.freeze();

@@ -26,6 +26,7 @@ async fn what_finds_no_place_is_dropped_and_counted() {
     let responder = Responder::follow(
         &plan,
         &shelf,
+        crate::dnssec::Signing::load(settings.dnssec.clone(), &metrics).unwrap(),
         rules,
         of_room,
         DecisionLog::off(),
