@@ -183,7 +183,7 @@ fn bounds_of_the_guard_and_of_encryption_are_bounds() {
 }
 
 #[test]
-fn every_path_of_the_guard_and_of_encryption_is_named() {
+fn every_path_of_the_guard_of_encryption_and_of_keys_is_named() {
     let mut config = load(
         r#"
 cookies: { secret_file: secrets }
@@ -200,7 +200,8 @@ quic: { listen: [], certificates: [{ certificate: d.pem, key: d.key }] }
     assert_eq!(
         paths[..9],
         [
-            "secrets", "a.pem", "a.key", "b.pem", "b.key", "c.pem", "c.key", "d.pem", "d.key"
+            "secrets", "a.pem", "a.key", "b.pem", "b.key", "c.pem", "c.key", "d.pem", "d.key",
+            "dnssec"
         ]
     );
 }

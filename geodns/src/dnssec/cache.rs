@@ -60,7 +60,7 @@ impl SignatureCache {
 
     /// The key of a set's signature by one key of the zone. The order of the records does not matter:
     /// signatures do not depend on it, and steering shuffles.
-    pub(crate) fn key(&self, set: &Set<'_>, key_tag: u16) -> u64 {
+    pub(crate) fn key(&self, set: &Set<'_>, key_id: u64) -> u64 {
         let (sum, count) = set.data().fold((0_u64, 0_u32), |(sum, count), data| {
             let mut hasher = self.secret.build_hasher();
             hasher.write(data);
@@ -70,7 +70,8 @@ impl SignatureCache {
         hasher.write(set.owner);
         hasher.write_u64(sum);
         hasher.write_u64(u64::from(count) << 32 | u64::from(set.original_ttl_seconds));
-        hasher.write_u32(u32::from(set.rtype.0) << 16 | u32::from(key_tag));
+        hasher.write_u64(key_id);
+        hasher.write_u16(set.rtype.0);
         hasher.finish()
     }
 

@@ -152,6 +152,8 @@ pub(crate) struct SigningKey {
     pub(crate) algorithm: Algorithm,
     pub(crate) role: KeyRole,
     pub(crate) tag: u16,
+    /// The start of the public key: tells keys apart whose tags are alike.
+    pub(crate) id: u64,
     dnskey: DNSKEY,
 }
 
@@ -204,6 +206,7 @@ impl SigningKey {
             Pair::EcdsaP256(pair) => pair.public_key().as_ref()[1..].to_vec(),
             Pair::Ed25519(pair) => pair.public_key().as_ref().to_vec(),
         };
+        let id = public.first_chunk().map_or(0, |id| u64::from_be_bytes(*id));
         let public = PublicKeyBuf::new(
             public,
             hickory_proto::dnssec::Algorithm::from_u8(algorithm.number()),
@@ -217,6 +220,7 @@ impl SigningKey {
             algorithm,
             role,
             tag,
+            id,
             dnskey,
         })
     }

@@ -130,7 +130,7 @@ impl ZoneSigner {
         let mut refresh_at = u32::MAX;
         for set in sets {
             let key = self.data_key();
-            let content = self.shared.cache.key(&set, key.tag);
+            let content = self.shared.cache.key(&set, key.id);
             let at = self.shared.cache.name_key(set.owner, set.rtype);
             let kept = previous
                 .and_then(|previous| previous.statics.signatures.get(&at))
@@ -171,7 +171,7 @@ impl ZoneSigner {
         let mut signature_count = 0;
         // RFC 7344 §4.1: CDS and CDNSKEY, too, by keys that a DS points at.
         for key in self.keys.entry_keys() {
-            let salt = self.shared.cache.key(&set, key.tag);
+            let salt = self.shared.cache.key(&set, key.id);
             if let Some(signature) = self.make(key, &set, salt, now) {
                 let head = head_of(key, &set, signature.inception, signature.expiration);
                 push_record(
@@ -245,7 +245,7 @@ impl ZoneSigner {
         now: u32,
     ) -> Result<Signature, OverBudget> {
         let key = self.data_key();
-        let content = self.shared.cache.key(set, key.tag);
+        let content = self.shared.cache.key(set, key.id);
         let cached = self.shared.cache.get(names, content);
         let cached = cached.filter(|signature| holds(signature, now));
         if let Some(cached) = cached
@@ -270,7 +270,7 @@ impl ZoneSigner {
     /// Signs a likely answer ahead of the first question for it.
     pub(crate) fn prepare(&mut self, set: &Set<'_>, now: u32) {
         let key = self.data_key();
-        let content = self.shared.cache.key(set, key.tag);
+        let content = self.shared.cache.key(set, key.id);
         let cached = self.shared.cache.get(Names::Ours, content);
         let fresh = cached.filter(|signature| self.is_fresh(signature, now));
         let signature = fresh.or_else(|| {
