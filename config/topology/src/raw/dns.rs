@@ -53,8 +53,7 @@ pub struct RawSoa {
 pub struct RawRecord {
     /// Its owner relative to the zone: `www`, `*.dev`, or `@` for the apex.
     pub name: Field<String>,
-    /// Its type: `A`, `SRV`, `CAA`, `HTTPS`, …; `ALIAS` answers with the addresses of another name;
-    /// `TYPE65280` is a type without a name (RFC 3597).
+    /// Its type: `A`, `SRV`, `CAA`, `HTTPS`, …; `TYPE65280` is a type without a name (RFC 3597).
     #[serde(rename = "type")]
     pub rtype: Field<RecordKind>,
     /// How long it may be cached. Default: the zone's.

@@ -115,7 +115,7 @@ impl Checker {
             let (record, mistake) = if let Some((_, cname)) = of(CNAME) {
                 let mistake = if owner == *origin {
                     Mistake::new("the apex of a zone cannot be a CNAME")
-                        .help("make it an ALIAS, give it addresses, or make it a service's name")
+                        .help("give it addresses, or make it a service's name")
                 } else if records.len() > 1 {
                     Mistake::new(format!(
                         "`{owner}` has a CNAME and other records; a CNAME stands alone"
@@ -187,6 +187,10 @@ fn data(kind: RecordKind, text: &str) -> Result<RecordData, Mistake> {
         SOA => {
             return Err(Mistake::new("a start of authority is no static record")
                 .help("set the zone's `soa`"));
+        }
+        ALIAS => {
+            return Err(Mistake::new("ALIAS records are not answered yet")
+                .help("make the name a service's, or give it addresses"));
         }
         RRSIG | NSEC | NSEC3 | NSEC3PARAM => {
             let name = RTypeName(kind.0);
