@@ -15,7 +15,7 @@ use thiserror::Error;
 use crate::dnssec::{DnssecConfig, DnssecConfigError, DnssecSettings};
 use crate::dnstap::config::DnstapConfig;
 use crate::guard::{CookieSettings, CookiesConfig, Guard, RateLimitConfig, RateSettings};
-use crate::identity::{IdentityConfig, host_name};
+use crate::identity::IdentityConfig;
 use crate::responder::{AnswerRules, EcsTrust};
 use crate::server::xdp::config::XdpSettings;
 pub use crate::server::xdp::config::{
@@ -322,7 +322,7 @@ impl DnsConfig {
                 ecs,
                 failover_ttl_seconds: self.failover_ttl.0,
                 guard: Guard::default(),
-                identity: self.identity.validate(&host_name())?,
+                identity: self.identity.validate()?,
             },
             tcp,
             cookies: self.cookies.validate()?,

@@ -1,7 +1,8 @@
 //! Which server this is: NSID (RFC 5001) and the CHAOS names that BIND made a custom (RFC 4892).
 //!
 //! `id.server.` and `hostname.bind.` answer the server's id, `version.bind.` and `version.server.` a
-//! version, which is off unless it is written down: it helps whoever looks for old servers most.
+//! version. Both are off unless they are written down: a version helps whoever looks for old servers
+//! most, and an id is a name of the operator's choice.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,8 +20,8 @@ const CHAOS: u16 = 3;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct IdentityConfig {
-    /// Answered to NSID and to `id.server` and `hostname.bind` in class CHAOS; at most 255 bytes, an
-    /// empty text for nothing. Default: the host's name.
+    /// Answered to NSID and to `id.server` and `hostname.bind` in class CHAOS; at most 255 bytes.
+    /// Default: nothing.
     pub id: Option<String>,
     /// Answered to `version.bind` and `version.server` in class CHAOS; at most 255 bytes. Default:
     /// nothing.
@@ -28,13 +29,13 @@ pub struct IdentityConfig {
 }
 
 impl IdentityConfig {
-    /// Checks the lengths and makes the answers. `host_name` stands in for an id.
-    pub(crate) fn validate(&self, host_name: &str) -> Result<Identity, ConfigError> {
+    /// Checks the lengths and makes the answers.
+    pub(crate) fn validate(&self) -> Result<Identity, ConfigError> {
         let text = |field, text: &str| {
             crate::config::in_range(field, text.len(), 0..=IDENTITY_BYTES_MAX)?;
             Ok::<_, ConfigError>((!text.is_empty()).then(|| Said::new(text.as_bytes())))
         };
-        let id = self.id.as_deref().unwrap_or(host_name);
+        let id = self.id.as_deref().unwrap_or_default();
         Ok(Identity {
             id: text("identity.id", id)?,
             version: text(
@@ -97,11 +98,5 @@ impl Identity {
     }
 }
 
-/// The host's name, or nothing where the system does not say it.
-pub(crate) fn host_name() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let mut name = name.trim().to_owned();
-    // A host's name has at most 64 bytes on Linux.
-    name.truncate(IDENTITY_BYTES_MAX);
-    name
-}
+#[cfg(test)]
+mod tests;

@@ -198,7 +198,7 @@ quic: { listen: [], certificates: [{ certificate: d.pem, key: d.key }] }
         .map(|path| path.display().to_string())
         .collect();
     assert_eq!(
-        paths[..9],
+        paths[..10],
         [
             "secrets", "a.pem", "a.key", "b.pem", "b.key", "c.pem", "c.key", "d.pem", "d.key",
             "dnssec"
