@@ -36,6 +36,9 @@ pub enum KeyringError {
     },
 }
 
+/// A record set at a zone's apex: its type, and each record's data on the wire.
+pub(crate) type ApexSet = (RType, Vec<Vec<u8>>);
+
 /// One zone's keys.
 #[derive(Debug)]
 pub(crate) struct ZoneKeys {
@@ -159,7 +162,7 @@ impl ZoneKeys {
     }
 
     /// The sets that the keys make at the apex, as data on the wire, in the order of their types.
-    pub(crate) fn apex_data(&self, now: u32) -> Result<Vec<(RType, Vec<Vec<u8>>)>, KeyError> {
+    pub(crate) fn apex_data(&self, now: u32) -> Result<Vec<ApexSet>, KeyError> {
         let dnskeys = self.keys.iter().map(SigningKey::dnskey_data).collect();
         let mut sets = vec![(RType::DNSKEY, dnskeys)];
         let (mut cds, mut cdnskeys) = (Vec::new(), Vec::new());

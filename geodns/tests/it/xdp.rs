@@ -302,7 +302,8 @@ fn busy_polling_answers_too() {
 
 #[test]
 fn what_cannot_be_had_is_left_to_the_sockets() {
-    let cases: [(Link, fn(&mut DnsConfig)); 4] = [
+    type Case = (Link, fn(&mut DnsConfig));
+    let cases: [Case; 4] = [
         (Link::Plain, |config| {
             on_xdp(config);
             config.xdp.interfaces = vec!["s9".to_owned()];

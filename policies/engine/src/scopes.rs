@@ -177,7 +177,7 @@ impl TopIndex {
 
     /// The range that holds an address.
     #[inline]
-    fn find<A: Ord>(&self, starts: &[A], address: A, top: u32) -> usize {
+    fn find<A: Copy + Ord>(&self, starts: &[A], address: A, top: u32) -> usize {
         let (low, high) = (
             self.0[top as usize] as usize,
             self.0[top as usize + 1] as usize,
@@ -187,6 +187,9 @@ impl TopIndex {
         after.saturating_sub(1)
     }
 }
+
+/// What routes of equal answers have in common: pools with their weights, and how the route is parted.
+type AnswerKey = ([(u32, u16); MAX_ROUTE], [u8; 3]);
 
 /// One row of a plan, with its routes numbered from 0.
 struct Row<'p> {
@@ -225,7 +228,7 @@ impl<'p> Row<'p> {
     /// For each route of the row, a number that routes of equal answers share. `places` says which of
     /// a service's pools are one and the same ([`first_positions`]).
     fn groups(&self, places: &[u32], merge: Merge) -> Vec<u32> {
-        let mut known: HashMap<([(u32, u16); MAX_ROUTE], [u8; 3]), u32> = HashMap::new();
+        let mut known: HashMap<AnswerKey, u32> = HashMap::new();
         let groups = self.routes.iter().map(|route| {
             let (len, head) = match merge {
                 Merge::Spread => (route.spread, [route.spread, 0, 0]),
@@ -315,16 +318,14 @@ impl Marks {
     fn of_changes(values: impl Iterator<Item = u32>) -> Self {
         let mut words = Vec::new();
         let mut before = None;
-        let mut len = 0;
-        for value in values {
-            if len % BITS == 0 {
+        for (at, value) in values.enumerate() {
+            if at % BITS == 0 {
                 words.push(0_u64);
             }
             if before != Some(value) {
-                words[len / BITS] |= 1 << (len % BITS);
+                words[at / BITS] |= 1 << (at % BITS);
                 before = Some(value);
             }
-            len += 1;
         }
         if words.is_empty() {
             words.push(0);

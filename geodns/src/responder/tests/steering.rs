@@ -52,12 +52,11 @@ fn german(zones: &Zones, name: &str, rtype: RecordType) -> String {
     );
     // hickory-proto writes commas behind parameters.
     let line = line.split(" | edns").next().unwrap();
-    let line = if rtype == RecordType::HTTPS || rtype == RecordType::SVCB {
+    if rtype == RecordType::HTTPS || rtype == RecordType::SVCB {
         line.replace(", ", " ").trim_end_matches(',').to_owned()
     } else {
         line.to_owned()
-    };
-    line
+    }
 }
 
 #[test]

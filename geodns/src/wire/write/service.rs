@@ -78,10 +78,13 @@ impl ResponseWriter<'_> {
         let to = &mut self.out[self.len..];
         match address {
             IpAddr::V4(v4) => {
-                write_record_head(to, owner, RType::A, ttl_seconds, 4).copy_from_slice(&v4.octets())
+                let data = write_record_head(to, owner, RType::A, ttl_seconds, 4);
+                data.copy_from_slice(&v4.octets());
             }
-            IpAddr::V6(v6) => write_record_head(to, owner, RType::AAAA, ttl_seconds, 16)
-                .copy_from_slice(&v6.octets()),
+            IpAddr::V6(v6) => {
+                let data = write_record_head(to, owner, RType::AAAA, ttl_seconds, 16);
+                data.copy_from_slice(&v6.octets());
+            }
         }
         self.len += bytes;
         self.counts[Section::Additional as usize] += 1;

@@ -262,7 +262,7 @@ pub fn unbound(rig: &SignedRig) -> Unbound {
     let started = Instant::now();
     while !dig(address, "example.test", "SOA").contains("status: NOERROR") {
         assert!(started.elapsed() < 4 * DEADLINE, "unbound does not answer");
-        std::thread::sleep(Duration::from_millis(100));
+        std::thread::park_timeout(Duration::from_millis(100));
     }
     resolver
 }

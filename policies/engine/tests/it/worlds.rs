@@ -361,7 +361,7 @@ fn selector_kinds(chance: &mut Chance, topology: &Topology) -> [SelectorKind; 5]
             scale_km: 5_000.0,
             bias: some_regions(chance, topology, 0.3)
                 .into_iter()
-                .map(|region| (region, (chance.below(199) as i16 - 99) as i8))
+                .map(|region| (region, (chance.unit() * 198.0 - 99.0) as i8))
                 .collect(),
         },
         SelectorKind::Cost {
