@@ -292,7 +292,8 @@ impl<'z> Resolution<'z, '_, '_> {
         let owner = self
             .writer
             .cname(place.owner, ttl_seconds, target.as_bytes())?;
-        if matches!(rtype, RType::CNAME | RType::ANY) {
+        // RFC 6672 §3.2 starts again with the new name; only a question for the CNAME has its answer.
+        if rtype == RType::CNAME {
             return Ok(Step::Done(Verdict::ANSWER));
         }
         Ok(Step::Follow { target, owner })
