@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use meridian_engine::Pick;
 use meridian_telemetry::metrics::{
-    CounterRow, Gauge, IntCounter, IntCounterVec, IntGauge, SparseCounters,
+    CounterRow, Gauge, Histogram, IntCounter, IntCounterVec, IntGauge, SparseCounters,
 };
 use meridian_telemetry::{MetricError, Metrics, Unit};
 use meridian_topology::ServiceId;
@@ -19,13 +19,26 @@ use crate::dnstap::TapMetrics;
 use crate::guard::{CookieSeen, NoSeat, Ruling};
 use crate::master::FolderReport;
 use crate::responder::Transport;
-use crate::wire::Rcode;
+use crate::wire::{RType, Rcode};
+use kinds::{KINDS, kind_of};
+
+mod kinds;
+
+/// Upper bounds of response sizes: without EDNS, the defaults of servers and resolvers, jumbo.
+const RESPONSE_BYTES: &[f64] = &[
+    64.0, 128.0, 256.0, 512.0, 1_232.0, 4_096.0, 16_384.0, 65_535.0,
+];
 
 /// The room's counters. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct DnsMetrics {
     queries: [IntCounter; Transport::ALL.len()],
     responses: [IntCounter; Rcode::ALL.len()],
+    /// By [`kinds`] of question and response code.
+    answers: Box<[IntCounter]>,
+    /// Of the first response of each batch.
+    response_bytes: Histogram,
+    subnets: IntCounter,
     dropped: IntCounter,
     truncated: IntCounter,
     dynamic_answers: SparseCounters,
@@ -53,6 +66,10 @@ pub struct DnsMetrics {
 pub(crate) struct Tally {
     queries: [u32; Transport::ALL.len()],
     responses: [u32; Rcode::ALL.len()],
+    answers: [[u32; Rcode::ALL.len()]; KINDS.len()],
+    /// The size of the batch's first response: a sample that costs one observation a batch.
+    first_bytes: u32,
+    subnets: u32,
     dropped: u32,
     truncated: u32,
     cookies: [u32; CookieSeen::COUNTED.len()],
@@ -68,6 +85,16 @@ impl Tally {
     pub(crate) fn response(&mut self, rcode: Rcode, truncated: bool) {
         self.responses[rcode.index()] += 1;
         self.truncated += u32::from(truncated);
+    }
+
+    /// What was asked, and how large the response is.
+    pub(crate) fn answer(&mut self, rtype: RType, rcode: Rcode, bytes: usize, subnet: bool) {
+        self.answers[kind_of(rtype)][rcode.index()] += 1;
+        self.subnets += u32::from(subnet);
+        if self.first_bytes == 0 {
+            // At most 65,535.
+            self.first_bytes = bytes as u32;
+        }
     }
 
     pub(crate) fn dropped(&mut self) {
@@ -128,6 +155,12 @@ impl DnsMetrics {
             "Responses by response code",
             &["rcode"],
         )?;
+        let answers = room.counter_vec(
+            "answers",
+            Unit::Count,
+            "Responses by the type asked for and response code",
+            &["type", "rcode"],
+        )?;
         let connections = room.int_gauge_vec(
             "connections",
             Unit::Count,
@@ -165,6 +198,23 @@ impl DnsMetrics {
             queries: Transport::ALL
                 .map(|transport| queries.with_label_values(&[transport.as_str()])),
             responses: Rcode::ALL.map(|rcode| responses.with_label_values(&[rcode.as_str()])),
+            answers: KINDS
+                .iter()
+                .flat_map(|kind| {
+                    Rcode::ALL.map(|rcode| answers.with_label_values(&[kind, rcode.as_str()]))
+                })
+                .collect(),
+            response_bytes: room.histogram(
+                "response",
+                Unit::Bytes,
+                "Sizes of responses, of the first of each batch",
+                RESPONSE_BYTES,
+            )?,
+            subnets: room.counter(
+                "client_subnets",
+                Unit::Count,
+                "Responses that carry a client subnet of a resolver we believe",
+            )?,
             dropped: room.counter("dropped", Unit::Count, "Packets that got no response")?,
             truncated: room.counter("truncated", Unit::Count, "Responses with TC set")?,
             dynamic_answers: room.sparse_counters(
@@ -239,6 +289,13 @@ impl DnsMetrics {
         for (counter, count) in self.responses.iter().zip(tally.responses) {
             add(counter, count);
         }
+        for (counter, count) in self.answers.iter().zip(tally.answers.as_flattened()) {
+            add(counter, *count);
+        }
+        if tally.first_bytes > 0 {
+            self.response_bytes.observe(f64::from(tally.first_bytes));
+        }
+        add(&self.subnets, tally.subnets);
         add(&self.dropped, tally.dropped);
         add(&self.truncated, tally.truncated);
         for (counter, count) in self.cookies.iter().zip(tally.cookies) {

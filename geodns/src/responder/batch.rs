@@ -135,6 +135,8 @@ impl<'r> Batch<'r> {
             Outcome::Slow => {}
             Outcome::Reply(reply) => {
                 self.tally.response(reply.rcode, reply.truncated);
+                self.tally
+                    .answer(reply.rtype, reply.rcode, reply.bytes, reply.subnet);
                 self.tally.cookie(reply.cookie);
                 if let Some(fact) = reply.steered {
                     self.note(fact);

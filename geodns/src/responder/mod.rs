@@ -155,6 +155,10 @@ pub struct Reply {
     pub rcode: Rcode,
     /// Whether TC is set.
     pub truncated: bool,
+    /// The type asked for; 0 when the question could not be read.
+    pub rtype: RType,
+    /// Whether it tells for which client subnet it is.
+    pub subnet: bool,
     /// What steering decided, if it had a say.
     pub steered: Option<SteeredFact>,
     /// What the query's cookie said.
@@ -267,6 +271,8 @@ pub fn answer(zones: &Zones, rules: &AnswerRules, asked: &Asked<'_>, out: &mut [
         bytes,
         rcode: verdict.rcode,
         truncated,
+        rtype: query.question.rtype,
+        subnet: client.subnet.is_some(),
         steered,
         cookie: visitor.cookie,
         subject,
@@ -349,6 +355,8 @@ fn reject(
         bytes,
         rcode,
         truncated: false,
+        rtype: RType(0),
+        subnet: false,
         steered: None,
         cookie: visitor.cookie,
         subject: Subject::default(),

@@ -40,6 +40,11 @@ fn rig_counts(rig: &Rig) {
         ("meridian_dns_responses_total{rcode=\"NXDOMAIN\"}", 1.0),
         ("meridian_dns_dropped_total", 1.0),
         (
+            "meridian_dns_answers_total{rcode=\"NXDOMAIN\",type=\"A\"}",
+            1.0,
+        ),
+        ("meridian_dns_client_subnets_total", 3.0),
+        (
             "meridian_dns_dynamic_answers_total{region=\"eu-west\",service=\"shop\"}",
             1.0,
         ),
@@ -52,6 +57,9 @@ fn rig_counts(rig: &Rig) {
             rig.metrics.render().unwrap()
         );
     }
+    // One observation a batch, and no batch without an answer.
+    let sizes = rig.metric("meridian_dns_response_bytes_count");
+    assert!((1.0..=4.0).contains(&sizes), "{sizes}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
