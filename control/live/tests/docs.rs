@@ -33,6 +33,8 @@ use tokio_util::task::TaskTracker;
 const ELSEWHERE: &[(&str, &str)] = &[
     ("dns.md", "geodns/tests/it/docs.rs"),
     ("dns-operate.md", "geodns/tests/it/docs.rs"),
+    ("dns-transport.md", "geodns/tests/it/docs.rs"),
+    ("dns-transfers.md", "geodns/tests/it/transfers/docs.rs"),
     ("dns-xdp.md", "geodns/tests/it/xdp.rs"),
     ("dns-cookbook.md", "geodns/tests/it/cookbook.rs"),
     ("http.md", "proxy/http/tests/it/docs.rs"),
