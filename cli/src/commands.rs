@@ -10,6 +10,7 @@ pub mod explain;
 pub mod geo;
 pub mod get;
 mod get_dns;
+pub mod import;
 pub mod init;
 pub mod man;
 pub mod models;

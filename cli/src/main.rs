@@ -20,7 +20,7 @@ use clap::{Parser, Subcommand};
 
 use crate::client::NodeArgs;
 use crate::commands::{
-    apply, check, completions, dns, drain, explain, geo, get, init, man, models,
+    apply, check, completions, dns, drain, explain, geo, get, import, init, man, models,
 };
 use crate::failure::Failure;
 
@@ -47,6 +47,8 @@ enum Command {
     Serve,
     /// Write a first deployment directory with commented YAML.
     Init(init::InitArgs),
+    /// Make a deployment directory out of another server's configuration.
+    Import(import::ImportArgs),
     /// Check a deployment directory without running it.
     Check(check::CheckArgs),
     /// Put a deployment directory's topology and policies into a running node's store.
@@ -96,6 +98,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Serve => serve::run(&node.dir).await,
         Command::Init(args) => init::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Check(args) => check::run(&node.dir, &args),
         Command::Apply(args) => apply::run(node, &args).await,
         Command::Get(args) => get::run(node, &args).await,

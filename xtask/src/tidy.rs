@@ -23,6 +23,7 @@ const RANKS: &[(&str, u8)] = &[
     ("meridian-engine", 1),
     ("meridian-accept", 2),
     ("meridian-geo", 2),
+    ("meridian-import", 2),
     ("meridian-mmsg", 2),
     ("meridian-score", 2),
     ("meridian-telemetry", 2),

@@ -8,6 +8,7 @@
 
 mod check;
 mod decide;
+mod gdnsd;
 mod keys;
 mod models;
 mod pages;
