@@ -228,7 +228,7 @@ impl Running {
             let log = || std::fs::read_to_string(log).unwrap_or_default();
             assert!(running.0.try_wait().unwrap().is_none(), "{}", log());
             assert!(started.elapsed() < PATIENCE, "{}", log());
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::park_timeout(Duration::from_millis(50));
         }
         running
     }
