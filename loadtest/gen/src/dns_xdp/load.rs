@@ -67,6 +67,8 @@ fn mac(text: &str) -> Result<[u8; 6], String> {
 
 /// Runs this very program as a loader on the other core, in the loader's namespace.
 pub(super) fn from_other_core(wire: &Wire, qps: u32, time: Duration) -> Result<Rate, GenError> {
+    // kxdpgun leaves its own behind.
+    wire.detach_from_client()?;
     let [from, to] = wire.macs()?;
     let args = [
         "load-xdp".to_owned(),

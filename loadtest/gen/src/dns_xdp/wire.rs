@@ -129,6 +129,12 @@ impl Wire {
         Ok(link.contains("xdp"))
     }
 
+    /// Takes whatever XDP program is there off the loader's end.
+    pub(super) fn detach_from_client(&self) -> Result<(), GenError> {
+        let client = &self.client;
+        ip(&format!("-n {client} link set {CLIENT_DEVICE} xdp off")).map(drop)
+    }
+
     /// Gives the server's receive work to a thread on the server's core.
     pub(super) fn pin_napi(&self) -> Result<Napi, GenError> {
         let before = napi_threads();
