@@ -36,6 +36,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("dns-transport.md", "geodns/tests/it/docs.rs"),
     ("dns-transfers.md", "geodns/tests/it/transfers/docs.rs"),
     ("dns-xdp.md", "geodns/tests/it/xdp.rs"),
+    ("dns-zones.md", "geodns/tests/it/docs.rs"),
+    ("dnssec.md", "geodns/tests/it/docs.rs"),
     ("dns-cookbook.md", "geodns/tests/it/cookbook.rs"),
     ("http.md", "proxy/http/tests/it/docs.rs"),
     ("streams.md", "proxy/stream/tests/it/docs.rs"),
