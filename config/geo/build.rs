@@ -1,7 +1,7 @@
 //! Turns iptocc's look-up (address in, country out) into sorted ranges, once, when the crate is built:
 //! a process that starts then reads about 2 MB instead of asking thirty million times.
 //!
-//! IPv4 is enumerated by /24, the smallest delegation there is. IPv6 is enumerated by /32 inside the
+//! IPv4 is enumerated by /24: of the few old delegations inside one /24, the first stands for all. IPv6 is enumerated by /32 inside the
 //! blocks that IANA has given to the regional registries (the smallest usual delegation), and wherever
 //! sixteen samples of a /32 disagree, its parts are split again, sixteen at a time, down to /48 (the
 //! smallest delegation of provider-independent space). A lone /48 whose /36, /40 or /44 looks uniform

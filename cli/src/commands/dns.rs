@@ -34,7 +34,7 @@ enum DnsCommand {
     /// Make, roll and remove the keys that sign zones.
     Keys(keys::KeysArgs),
     /// Zones taken from primaries elsewhere, and zones that take dynamic updates.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  meridian dns zones list")]
     Zones(zones::ZonesCommand),
     /// Serve every master file of a folder over UDP and TCP, without a deployment.
     ///

@@ -154,9 +154,10 @@ fn found(address: IpAddr) -> Option<String> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(20_000))]
 
+    /// By /24, as `build.rs` enumerates them.
     #[test]
     fn v4_agrees_with_the_registries(bits in any::<u32>()) {
-        let address = IpAddr::V4(Ipv4Addr::from_bits(bits));
+        let address = IpAddr::V4(Ipv4Addr::from_bits(bits & !0xff));
         prop_assert_eq!(found(address), expected(address));
     }
 }
