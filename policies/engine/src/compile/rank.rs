@@ -88,6 +88,7 @@ pub(super) fn rank(
     let mut top = Top::<MAX_ROUTE>::new();
     let mut living = Top::<LIVE_PLACES>::new();
     let mut of_family = Family::ALL.map(|_| Top::<FAMILY_PLACES>::new());
+    let mut live_of_family = Family::ALL.map(|_| Top::<FAMILY_PLACES>::new());
     let may_lack = prepared.may_lack_a_family();
     for (at, candidate) in prepared.candidates.iter().enumerate() {
         let region = candidate.region;
@@ -110,16 +111,23 @@ pub(super) fn rank(
             for family in Family::ALL {
                 if candidate.families.has(family) {
                     of_family[family as usize].offer(ranked);
+                    if candidate.live {
+                        live_of_family[family as usize].offer(ranked);
+                    }
                 }
             }
         }
     }
-    let spread = spread_len(prepared, policy, top.as_slice());
+    let mut spread = spread_len(prepared, policy, top.as_slice());
     if !prepared.all_live {
         make_room_for_living(&prepared.candidates, &mut top, &living, spread);
     }
     if may_lack {
-        make_room_for_families(&prepared.candidates, &mut top, &of_family, spread);
+        // Any of the family first, so that one that comes back is on the route; then a living one.
+        let candidates = &prepared.candidates;
+        spread = make_room_for_families(candidates, &mut top, &of_family, spread, |_| true);
+        let live = |at: usize| candidates[at].live;
+        spread = make_room_for_families(candidates, &mut top, &live_of_family, spread, live);
     }
     let route = route(prepared, policy, top.as_slice(), spread);
     record(prepared, &route, top.as_slice(), recorder);
@@ -176,26 +184,33 @@ fn make_room_for_living(
     top.sort_from(spread);
 }
 
-/// Puts the best candidate of an address family that the route lacks into a last place behind the
-/// spread: who asks for that family must find somebody.
+/// Puts the best candidate of an address family that the route lacks (among those that count) into a
+/// last place behind the
+/// spread: who asks for that family must find somebody. Where the spread fills the route, its last
+/// place is given up. Returns how many places the spread has left.
 fn make_room_for_families(
     candidates: &[Candidate],
     top: &mut Top<MAX_ROUTE>,
     of_family: &[Top<FAMILY_PLACES>; Family::ALL.len()],
-    spread: usize,
-) {
-    let of = |ranked: &Ranked| candidates[ranked.candidate].families;
+    mut spread: usize,
+    counts: impl Fn(usize) -> bool,
+) -> usize {
+    let has = |ranked: &Ranked, family| {
+        counts(ranked.candidate) && candidates[ranked.candidate].families.has(family)
+    };
     for family in Family::ALL {
-        let lacks = !top.as_slice().iter().any(|ranked| of(ranked).has(family));
+        let lacks = !top.as_slice().iter().any(|ranked| has(ranked, family));
         if let Some(best) = of_family[family as usize].as_slice().first()
             && lacks
-            && spread < top.len
+            && top.len > 1
         {
+            spread = spread.min(top.len - 1);
             // Lacking one family, every region in the route has the other: any may go but the first.
             top.best[top.len - 1] = *best;
             top.sort_from(spread);
         }
     }
+    spread
 }
 
 fn route(prepared: &Prepared, policy: &Policy, sorted: &[Ranked], spread: usize) -> Route {
