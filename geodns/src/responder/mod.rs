@@ -14,6 +14,7 @@
 
 mod batch;
 mod client;
+mod denial;
 mod resolve;
 mod signed;
 mod steer;
@@ -40,6 +41,7 @@ use crate::wire::{
 use crate::zone::ZoneShelf;
 use crate::zones::Zones;
 use client::Client;
+use denial::Proofs;
 use resolve::{Resolution, Verdict};
 use signed::Terms;
 
@@ -245,6 +247,7 @@ pub fn answer(zones: &Zones, rules: &AnswerRules, asked: &Asked<'_>, out: &mut [
             now: asked.now_unix_seconds,
         },
         over_budget: false,
+        proofs: Proofs::default(),
         identity: &rules.identity,
         moment: Moment {
             failover_ttl_seconds: rules.failover_ttl_seconds,
@@ -259,6 +262,8 @@ pub fn answer(zones: &Zones, rules: &AnswerRules, asked: &Asked<'_>, out: &mut [
     let mut verdict = resolution
         .run(&query.question)
         .unwrap_or(Verdict::TRUNCATED);
+    // What does not fit truncates, and the response code still stands.
+    let _ = resolution.write_proofs();
     let unsigned = resolution.over_budget.then_some(resolution.terms.purse);
     let steered = resolution.steered;
     let subject = Subject::ending(&query.question, resolution.subject_bytes);

@@ -3,6 +3,7 @@
 use meridian_engine::Family;
 
 use super::client::Client;
+use super::denial::Proofs;
 use super::signed::{NO_QUESTION_TYPE, Terms, names_of};
 use super::steer::{Data, Moment, SteeredFact, steer};
 use crate::dnssec::Names;
@@ -74,7 +75,7 @@ pub(super) struct Place<'n> {
 
 impl Place<'_> {
     /// The owner that is `ancestor`, the place's name or one above it.
-    fn ancestor(&self, ancestor: &[u8]) -> Owner {
+    pub(super) fn ancestor(&self, ancestor: &[u8]) -> Owner {
         self.owner.ancestor(self.name.len() - ancestor.len())
     }
 }
@@ -88,6 +89,8 @@ pub(super) struct Resolution<'z, 'w, 'b> {
     pub(super) terms: Terms,
     /// A signature was needed that the budget had no room for: what was written is no answer.
     pub(super) over_budget: bool,
+    /// What zones that arrived signed prove absent along the way.
+    pub(super) proofs: Proofs<'z>,
     /// What is said about the server itself.
     pub(super) identity: &'w Identity,
     /// What a steered answer depends on beside the question and the plan.
@@ -198,7 +201,10 @@ impl<'z> Resolution<'z, '_, '_> {
             Case::Cut(cut) => Ok(Step::Done(self.referral(found, cut, place, hop))),
             Case::Dname(node) => self.redirect(found, node, rtype, place),
             Case::Exact => self.at_name(found, found.encloser, rtype, place),
-            Case::Wildcard(node) => self.at_name(found, node, rtype, place),
+            Case::Wildcard(node) => {
+                self.prove_wildcard(found, place);
+                self.at_name(found, node, rtype, place)
+            }
         }
     }
 
@@ -236,6 +242,7 @@ impl<'z> Resolution<'z, '_, '_> {
         match set {
             Some(set) => {
                 let at = self.set(found, place, set)?;
+                self.write_proofs()?;
                 self.additional(found.zone, set, at);
             }
             None if self.key_set(found, rtype, place)? => {}
@@ -338,6 +345,7 @@ impl<'z> Resolution<'z, '_, '_> {
             Data::Srv(records) => {
                 let first = self.writer.srv(owner, ttl_seconds, records.iter())?;
                 self.sign_steered(found, place, mark, ttl_configured)?;
+                self.write_proofs()?;
                 self.writer
                     .srv_addresses(first, ttl_seconds, records.iter());
             }
@@ -384,10 +392,14 @@ impl<'z> Resolution<'z, '_, '_> {
             Names::Ours,
             zone.negative_soa(),
         );
-        if soa.is_ok()
-            && let Some(signer) = signer
-        {
-            let _ = self.deny(signer, found, place, asked);
+        if soa.is_err() {
+            return;
+        }
+        match signer {
+            Some(signer) => {
+                let _ = self.deny(signer, found, place, asked);
+            }
+            None => self.prove_absence(found, place),
         }
     }
 
@@ -440,8 +452,11 @@ impl<'z> Resolution<'z, '_, '_> {
                 self.rrset(zone, Section::Authority, place, Names::Ours, keys)?;
             } else if let Some(signer) = zone.signer() {
                 self.deny_keys(signer, cut, owner)?;
+            } else {
+                self.prove_no_keys(zone, cut, owner)?;
             }
         }
+        self.write_proofs()?;
         for target in servers.targets() {
             let node = zone.data().node(target.node);
             // Zone building keeps NS sets below what a pointer reaches.

@@ -9,6 +9,7 @@
 //! (RFC 2181 §9). Room for OPT is set aside first, because a truncated response needs it most.
 
 mod service;
+mod spelled;
 
 use std::net::IpAddr;
 

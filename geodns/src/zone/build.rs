@@ -152,7 +152,11 @@ impl StaticZoneBuilder {
             problems: Box::default(),
         };
         add_targets(&mut zone);
-        zone.denial = denial::of_zone(&zone, links);
+        let (denial, problems) = denial::of_zone(&zone, links);
+        zone.denial = denial;
+        for problem in problems {
+            self.problem(problem);
+        }
         zone.problems = self.problems.into();
         Ok(zone)
     }

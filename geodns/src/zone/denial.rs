@@ -1,11 +1,23 @@
 //! How a zone that arrived signed says that something does not exist: its NSEC or NSEC3 records.
+//!
+//! The records are read when the zone is built: NSEC stands at the nodes, NSEC3 apart from them,
+//! sorted by hash. A negative answer picks a few of them ([`StaticZone::prove`]) with binary searches;
+//! nothing is signed or made here, so a chain with a gap stays one, and is named among the zone's
+//! problems. Limits: a chain whose hashes cost more than [`NSEC3_BLOCKS_MAX`] blocks of SHA-1 each is
+//! kept and transferred, but not answered from.
 
-use super::RrSet;
+mod chain;
+mod hash;
+mod proof;
+
+use super::names::Labels;
 use super::static_zone::{NodeIdx, StaticZone};
+use super::{DisplayName, ZoneError};
 use crate::wire::RType;
 
-/// Longest hash in an NSEC3 owner: SHA-1, the only algorithm there is (RFC 5155 §11).
-pub const NSEC3_HASH_BYTES: usize = 20;
+pub use chain::{Nsec3Chain, Nsec3Link};
+pub use hash::{NSEC3_BLOCKS_MAX, NSEC3_HASH_BYTES, Nsec3Params};
+pub use proof::{Absence, PROOFS_MAX, Proof};
 
 /// The denial of existence that came with a zone.
 #[derive(Clone, Debug, Default)]
@@ -19,122 +31,85 @@ pub enum Denial {
     Nsec3(Nsec3Chain),
 }
 
-/// The NSEC3 records of a zone.
-#[derive(Clone, Debug)]
-pub struct Nsec3Chain {
-    /// How names are hashed.
-    pub params: Nsec3Params,
-    /// The records, by hash.
-    pub(super) links: Box<[Nsec3Link]>,
-}
-
-/// How names are hashed for NSEC3 (RFC 5155 §4).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Nsec3Params {
-    /// Iterations beside the first.
-    pub iterations: u16,
-    /// The salt.
-    pub salt: Box<[u8]>,
-}
-
-/// One NSEC3 record set.
-#[derive(Clone, Debug)]
-pub struct Nsec3Link {
-    name: Box<[u8]>,
-    hash: [u8; NSEC3_HASH_BYTES],
-    set: RrSet,
-}
-
-impl Nsec3Link {
-    /// The link at an owner name whose first label is a hash; `None` when it is not one.
-    pub(super) fn of(name: &[u8], set: RrSet) -> Option<Self> {
-        let label = name.get(1..=usize::from(*name.first()?))?;
-        Some(Self {
-            name: name.into(),
-            hash: read_base32hex(label)?,
-            set,
-        })
-    }
-
-    /// The lowercased owner name.
-    #[must_use]
-    pub fn name(&self) -> &[u8] {
-        &self.name
-    }
-
-    /// The hash in the owner name.
-    #[must_use]
-    pub fn hash(&self) -> &[u8; NSEC3_HASH_BYTES] {
-        &self.hash
-    }
-
-    /// The NSEC3 record.
-    #[must_use]
-    pub fn rrset(&self) -> &RrSet {
-        &self.set
-    }
-}
-
 impl Denial {
-    /// The NSEC3 records, if there are any.
+    /// Every NSEC3 record, also those that are not answered from.
     #[must_use]
     pub fn nsec3_links(&self) -> &[Nsec3Link] {
         match self {
-            Self::Nsec3(chain) => &chain.links,
+            Self::Nsec3(chain) => chain.links(),
             Self::None | Self::Nsec(_) => &[],
         }
     }
 }
 
-/// What a zone's records say about its denial. NSEC3 counts when the apex names its parameters.
-pub(super) fn of_zone(zone: &StaticZone, mut links: Vec<Nsec3Link>) -> Denial {
-    let params = zone.apex().rrset(RType::NSEC3PARAM);
-    let params = params.and_then(|set| set.data().find_map(|(_, data)| Nsec3Params::read(data)));
-    if let Some(params) = params
-        && !links.is_empty()
-    {
-        links.sort_by_key(|link| link.hash);
-        let links = links.into();
-        return Denial::Nsec3(Nsec3Chain { params, links });
+impl StaticZone {
+    /// Whether whoever wrote the zone signed it.
+    #[must_use]
+    pub fn is_signed(&self) -> bool {
+        let soa = self.apex().rrset(RType::SOA);
+        let soa_is_signed = soa.is_some_and(|set| set.signatures().is_some());
+        soa_is_signed || !matches!(self.denial, Denial::None)
+    }
+
+    /// Whether the zone came with signatures or keys of its own: two signers cannot share it.
+    #[must_use]
+    pub fn came_signed(&self) -> bool {
+        self.is_signed() || self.apex().rrset(RType::DNSKEY).is_some()
+    }
+}
+
+/// What a zone's records say about its denial, and what is wrong with it. NSEC3 counts when the apex
+/// names its parameters (RFC 5155 §7.3).
+pub(super) fn of_zone(zone: &StaticZone, links: Vec<Nsec3Link>) -> (Denial, Vec<ZoneError>) {
+    let mut problems = Vec::new();
+    if !links.is_empty() {
+        match Nsec3Params::of_zone(zone) {
+            Some(params) => {
+                let chain = Nsec3Chain::new(params, links);
+                problems.extend(chain.problem(zone.origin()));
+                return (Denial::Nsec3(chain), problems);
+            }
+            None => problems.push(ZoneError::Nsec3WithoutParameters {
+                origin: DisplayName(zone.origin().into()),
+            }),
+        }
     }
     if zone.apex().rrset(RType::NSEC).is_none() {
-        return Denial::None;
+        return (Denial::None, problems);
     }
     let has_nsec = |at: &NodeIdx| zone.node(*at).rrset(RType::NSEC).is_some();
     let all = (0..zone.nodes().len()).map(|at| NodeIdx(at as u32));
-    Denial::Nsec(all.filter(has_nsec).collect())
+    let chain: Box<[NodeIdx]> = all.filter(has_nsec).collect();
+    problems.extend(nsec_gap(zone, &chain));
+    (Denial::Nsec(chain), problems)
 }
 
-impl Nsec3Params {
-    /// Reads NSEC3PARAM data with an algorithm we know and no flags (RFC 5155 §4.1.2).
-    fn read(data: &[u8]) -> Option<Self> {
-        let &[1, 0, high, low, length, ref salt @ ..] = data else {
-            return None;
-        };
-        (salt.len() == usize::from(length)).then(|| Self {
-            iterations: u16::from_be_bytes([high, low]),
-            salt: salt.into(),
-        })
-    }
+/// The first NSEC whose next name is not the next that has one (RFC 4034 §4.1.1).
+fn nsec_gap(zone: &StaticZone, chain: &[NodeIdx]) -> Option<ZoneError> {
+    let after = chain.iter().skip(1).chain(chain.first());
+    let gap = chain.iter().zip(after).find(|(one, next)| {
+        let says = zone.node(**one).rrset(RType::NSEC);
+        let says = says.and_then(|set| set.data().next());
+        let says = says.and_then(|(_, data)| super::data::name_at(data, 0));
+        let name = zone.node(**next).name();
+        !says.is_some_and(|says| says.eq_ignore_ascii_case(name))
+    });
+    gap.map(|(one, _)| ZoneError::DenialGap {
+        name: DisplayName(zone.node(*one).name().into()),
+    })
 }
 
-/// A hash from its 32 characters (RFC 4648 §7, without padding).
-fn read_base32hex(label: &[u8]) -> Option<[u8; NSEC3_HASH_BYTES]> {
-    if label.len() * 5 != NSEC3_HASH_BYTES * 8 {
-        return None;
-    }
-    let mut hash = [0; NSEC3_HASH_BYTES];
-    for (eight, five) in label.chunks(8).zip(hash.chunks_mut(5)) {
-        let mut bits = 0_u64;
-        for digit in eight {
-            let value = match digit.to_ascii_lowercase() {
-                digit @ b'0'..=b'9' => digit - b'0',
-                digit @ b'a'..=b'v' => digit - b'a' + 10,
-                _ => return None,
-            };
-            bits = bits << 5 | u64::from(value);
-        }
-        five.copy_from_slice(&bits.to_be_bytes()[3..]);
-    }
-    Some(hash)
+/// The last node of an NSEC chain that stands before a name, in a circle.
+fn nsec_before(zone: &StaticZone, chain: &[NodeIdx], name: &[u8]) -> Option<NodeIdx> {
+    let asked = Labels::of(name);
+    let before = |at: &NodeIdx| Labels::of(zone.node(*at).name()).order(&asked).is_lt();
+    let count = chain.partition_point(before);
+    count
+        .checked_sub(1)
+        .and_then(|at| chain.get(at))
+        .or(chain.last())
+        .copied()
 }
+
+#[cfg(test)]
+mod tests;

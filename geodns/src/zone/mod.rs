@@ -21,7 +21,10 @@ use thiserror::Error;
 
 pub use build::{NS_SET_BYTES_MAX, PROBLEMS_MAX, StaticZoneBuilder};
 pub(crate) use data::is_within;
-pub use denial::{Denial, NSEC3_HASH_BYTES, Nsec3Chain, Nsec3Link, Nsec3Params};
+pub use denial::{
+    Absence, Denial, NSEC3_BLOCKS_MAX, NSEC3_HASH_BYTES, Nsec3Chain, Nsec3Link, Nsec3Params,
+    PROOFS_MAX, Proof,
+};
 pub use names::canonical_order;
 pub use rrset::{RrSet, Signatures, Target};
 pub use served::{Case, Found, NodeView, ServedZone, SteeredIdx};
@@ -54,6 +57,44 @@ pub enum ZoneError {
     SignedAlready {
         /// The origin.
         origin: DisplayName,
+    },
+    /// A steered name in a zone that came signed: its signatures do not cover what steering answers.
+    #[error(
+        "`{name}` is steered and its zone `{origin}` came signed: steered answers go out without signatures, and validating resolvers refuse them; have the zone delivered unsigned and list it under `dns.dnssec.zones`, or delegate `{name}` to a zone of its own"
+    )]
+    SteeredAndSigned {
+        /// The name.
+        name: DisplayName,
+        /// The zone's origin.
+        origin: DisplayName,
+    },
+    /// NSEC3 records whose hashes would let strangers keep this server busy.
+    #[error(
+        "zone `{origin}` came with NSEC3 of {iterations} iterations and a salt of {salt_bytes} bytes: so many hashes for each question are not made (RFC 9276), so nothing in it is proved absent and validating resolvers refuse its negative answers; have it signed with 0 iterations and no salt"
+    )]
+    Nsec3TooCostly {
+        /// The origin.
+        origin: DisplayName,
+        /// Iterations beside the first.
+        iterations: u16,
+        /// Length of the salt.
+        salt_bytes: usize,
+    },
+    /// NSEC3 records that nothing says how to use.
+    #[error(
+        "zone `{origin}` came with NSEC3 records and no NSEC3PARAM at its apex that fits them: nothing in it is proved absent, and validating resolvers refuse its negative answers"
+    )]
+    Nsec3WithoutParameters {
+        /// The origin.
+        origin: DisplayName,
+    },
+    /// A chain of NSEC or NSEC3 records that was not signed as a whole.
+    #[error(
+        "the NSEC or NSEC3 record of `{name}` does not lead to the next one: validating resolvers refuse what is denied by it; sign the zone again"
+    )]
+    DenialGap {
+        /// The owner.
+        name: DisplayName,
     },
     /// A zone under `dns.dnssec.zones` is not served here.
     #[error("zone `{origin}` is under `dns.dnssec.zones` and is none of the zones")]

@@ -92,25 +92,18 @@ fn hash_of(name: &[u8]) -> u64 {
 /// string of bytes. A name stands right before everything below it.
 #[must_use]
 pub fn canonical_order(one: &[u8], other: &[u8]) -> Ordering {
-    let (one, other) = (Labels::of(one), Labels::of(other));
-    for (one, other) in one.root_first().zip(other.root_first()) {
-        match one.cmp(other) {
-            Ordering::Equal => {}
-            unequal => return unequal,
-        }
-    }
-    one.count.cmp(&other.count)
+    Labels::of(one).order(&Labels::of(other))
 }
 
 /// Where the labels of a name start; on the stack.
-struct Labels<'n> {
+pub(super) struct Labels<'n> {
     name: &'n [u8],
     starts: [u8; LABELS_MAX],
     count: usize,
 }
 
 impl<'n> Labels<'n> {
-    fn of(name: &'n [u8]) -> Self {
+    pub(super) fn of(name: &'n [u8]) -> Self {
         let mut labels = Self {
             name,
             starts: [0; LABELS_MAX],
@@ -126,6 +119,17 @@ impl<'n> Labels<'n> {
             at = parent;
         }
         labels
+    }
+
+    /// The canonical order of two names.
+    pub(super) fn order(&self, other: &Labels<'_>) -> Ordering {
+        for (one, other) in self.root_first().zip(other.root_first()) {
+            match one.cmp(other) {
+                Ordering::Equal => {}
+                unequal => return unequal,
+            }
+        }
+        self.count.cmp(&other.count)
     }
 
     fn root_first(&self) -> impl Iterator<Item = &'n [u8]> {

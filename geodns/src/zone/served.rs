@@ -149,6 +149,12 @@ impl ServedZone {
                 continue;
             }
             problems.extend(replaced(&data, name));
+            if data.is_signed() {
+                problems.push(ZoneError::SteeredAndSigned {
+                    name: DisplayName(name.into()),
+                    origin: DisplayName(data.origin().into()),
+                });
+            }
             *slot = Some(idx);
             let above = std::iter::successors(parent_of(name), |name| parent_of(name));
             for above in above.take_while(|at| at.len() >= data.origin().len()) {

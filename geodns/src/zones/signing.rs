@@ -9,7 +9,7 @@ use super::Zones;
 use crate::dnssec::{Set, Signing, ZoneSigner, push_record};
 use crate::steered::{Families, SteeredAnswer, SteeredName};
 use crate::wire::RType;
-use crate::zone::{Denial, DisplayName, ServedZone, StaticZone, ZoneError};
+use crate::zone::{DisplayName, ServedZone, ZoneError};
 
 impl Zones {
     /// Hangs a signer on each zone that is to be signed. What cannot be signed is served as it is and
@@ -26,7 +26,7 @@ impl Zones {
             if zone.is_unready() || !signing.signs(zone.apex()) {
                 continue;
             }
-            if came_signed(zone.data()) {
+            if zone.data().came_signed() {
                 let origin = DisplayName(zone.apex().into());
                 self.problems.push(ZoneError::SignedAlready { origin });
                 continue;
@@ -47,18 +47,6 @@ impl Zones {
         });
         self
     }
-}
-
-/// Whether whoever wrote the zone signed it.
-fn came_signed(zone: &StaticZone) -> bool {
-    let apex = zone.apex();
-    let is_signed = |rtype| {
-        let set = apex.rrset(rtype);
-        set.is_some_and(|set| set.signatures().is_some())
-    };
-    !matches!(zone.denial(), Denial::None)
-        || apex.rrset(RType::DNSKEY).is_some()
-        || is_signed(RType::SOA)
 }
 
 /// Signs likely answers ahead of the first question: each endpoint alone and each region's whole
