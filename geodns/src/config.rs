@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -16,6 +17,7 @@ use crate::dnssec::{DnssecConfig, DnssecConfigError, DnssecSettings};
 use crate::dnstap::config::DnstapConfig;
 use crate::guard::{CookieSettings, CookiesConfig, Guard, RateLimitConfig, RateSettings};
 use crate::identity::IdentityConfig;
+use crate::master::{FolderError, ZoneFolder};
 use crate::responder::{AnswerRules, EcsTrust};
 use crate::server::xdp::config::XdpSettings;
 pub use crate::server::xdp::config::{
@@ -25,6 +27,7 @@ use crate::transfer::config::{Sections, TransferSettings};
 use crate::transfer::{
     SecondaryConfig, TransferConfigError, TransfersConfig, TsigKeyConfig, UpdateConfig,
 };
+use crate::zone::{ShelfSnapshot, ZoneShelf};
 
 mod encrypted;
 
@@ -248,6 +251,18 @@ impl DnsSettings {
     #[must_use]
     pub fn rules(&self) -> &AnswerRules {
         &self.rules
+    }
+
+    /// The master files as a start reads them, on a shelf of their own: for checks before it.
+    ///
+    /// # Errors
+    /// [`FolderError`]; a file with mistakes is only left out, as at a start.
+    pub fn read_zone_files(&self) -> Result<Arc<ShelfSnapshot>, FolderError> {
+        let shelf = ZoneShelf::new();
+        if let Some(folder) = &self.zone_files {
+            ZoneFolder::new(folder.clone(), shelf.clone()).scan()?;
+        }
+        Ok(shelf.snapshot())
     }
 
     /// What signs zones: for tools that answer without a server.

@@ -2,9 +2,14 @@
 
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::Arc;
 
 use meridian_admin::PlacedProblem;
-use meridian_live::{Meaning, read_directory};
+use meridian_engine::{ClassTable, World};
+use meridian_geodns::zone::{ShelfSnapshot, ZoneError};
+use meridian_geodns::zones_for_query;
+use meridian_live::{Meaning, PlanHandle, read_directory};
+use meridian_topology::{Lint, LintCode};
 use serde::Serialize;
 
 use crate::config::{Deployment, NodeConfig};
@@ -34,7 +39,7 @@ struct Findings {
     services: usize,
     policies: usize,
     problems: Vec<PlacedProblem>,
-    warnings: Vec<meridian_topology::Lint>,
+    warnings: Vec<Lint>,
     effects: Vec<meridian_topology::Effect>,
 }
 
@@ -52,8 +57,10 @@ pub fn run(folder: &Path, args: &CheckArgs) -> Result<(), Failure> {
             return Err(failure);
         }
     };
-    check_node(&deployment.node)?;
+    let shelf = check_node(&deployment.node)?;
     let topology = &meaning.topology;
+    let mut warnings = topology.lints();
+    warnings.extend(steered_and_signed(&meaning, &shelf)?);
     let effects = topology.multi_region.as_ref();
     let findings = Findings {
         fine: true,
@@ -62,7 +69,7 @@ pub fn run(folder: &Path, args: &CheckArgs) -> Result<(), Failure> {
         services: topology.services.len(),
         policies: meaning.policies.policies().len(),
         problems: Vec::new(),
-        warnings: topology.lints(),
+        warnings,
         effects: effects.map_or_else(Vec::new, |block| block.effects(topology)),
     };
     match args.output {
@@ -80,10 +87,14 @@ fn read(folder: &Path) -> Result<(Deployment, Meaning), Failure> {
     Ok((deployment, meaning))
 }
 
-/// What the rooms would refuse at start; whether ports are free is for the start itself.
-fn check_node(node: &NodeConfig) -> Result<(), Failure> {
+/// What the rooms would refuse at start; whether ports are free is for the start itself. Returns the
+/// zones of master files.
+fn check_node(node: &NodeConfig) -> Result<Arc<ShelfSnapshot>, Failure> {
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    node.dns.validate(cores)?.dnssec().check_keys()?;
+    let dns = node.dns.validate(cores)?;
+    dns.dnssec().check_keys()?;
+    let shelf = dns.read_zone_files()?;
+    dns.dnssec().check_arrivals(&shelf)?;
     node.http.clone().validate().map_err(Failure::all)?;
     for path in node.geo.clone().paths_mut() {
         std::fs::File::open(&*path).map_err(Failure::at(path))?;
@@ -91,7 +102,32 @@ fn check_node(node: &NodeConfig) -> Result<(), Failure> {
     if let Some(table) = &node.geo.table {
         meridian_geo::Table::open(table)?;
     }
-    Ok(())
+    Ok(shelf)
+}
+
+/// Steered names in zones whose files are signed, as a running node would log them.
+fn steered_and_signed(meaning: &Meaning, shelf: &ShelfSnapshot) -> Result<Vec<Lint>, Failure> {
+    if !shelf.values().any(|shelved| shelved.zone.is_signed()) {
+        return Ok(Vec::new());
+    }
+    let (topology, policies) = (Arc::clone(&meaning.topology), Arc::clone(&meaning.policies));
+    let world = World::new(topology, policies, Arc::new(ClassTable::unknown()));
+    let plan = PlanHandle::fixed(world);
+    let zones = zones_for_query(Arc::clone(&plan.full()), shelf)?;
+    let lint = |problem: &ZoneError| match problem {
+        ZoneError::SteeredAndSigned { name, origin } => Some(Lint {
+            code: LintCode::SignedZone,
+            subject: format!("name {name}"),
+            message: format!(
+                "it is steered and the file of its zone `{origin}` is signed, so validating resolvers refuse its answers"
+            ),
+            help: format!(
+                "write the file unsigned and list `{origin}` under `dns.dnssec.zones`, or delegate the name to a zone of its own"
+            ),
+        }),
+        _ => None,
+    };
+    Ok(zones.problems().iter().filter_map(lint).collect())
 }
 
 fn print(folder: &Path, findings: &Findings, effects: bool) {

@@ -47,6 +47,8 @@ words! {
         Bandwidth = "bandwidth",
         /// A name server inside its own zone without an address there.
         NameServerAddress = "name-server-address",
+        /// A steered name in a zone whose file is signed: nothing covers what steering answers.
+        SignedZone = "signed-zone",
         /// A region that a service's CNAME answer has no name for.
         CnameTarget = "cname-target",
     }

@@ -18,6 +18,7 @@
 //! away), keys in hardware (a PKCS#11 round trip is no packet path), rolls to another algorithm, and
 //! more than one data key at a time.
 
+mod arrived;
 mod budget;
 mod cache;
 mod canonical;
@@ -31,6 +32,7 @@ mod signer;
 mod signing;
 mod store;
 
+pub use arrived::ArrivesSigned;
 pub(crate) use budget::Purse;
 pub(crate) use cache::Names;
 pub(crate) use canonical::Set;

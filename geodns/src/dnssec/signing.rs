@@ -18,13 +18,14 @@ use meridian_telemetry::metrics::{IntCounter, IntGauge};
 use meridian_telemetry::{MetricError, Metrics, Unit};
 use tokio_util::sync::CancellationToken;
 
+use super::arrived::{ArrivesSigned, refuse_signed};
 use super::budget::Budget;
 use super::cache::SignatureCache;
 use super::canonical::Set;
 use super::config::DnssecSettings;
 use super::keyring::{Keyring, KeyringError};
 use super::signer::ZoneSigner;
-use crate::zone::{StaticZone, ZoneShelf};
+use crate::zone::{ShelfSnapshot, StaticZone, ZoneShelf};
 
 /// How often key files and due signatures are looked at.
 const POLL: Duration = Duration::from_secs(2);
@@ -131,6 +132,14 @@ impl Signing {
     /// Whether a zone is to be signed.
     pub(crate) fn signs(&self, apex: &[u8]) -> bool {
         self.keyring.load().zone(apex).is_some()
+    }
+
+    /// Refuses zones of master files that are signed already.
+    ///
+    /// # Errors
+    /// [`SigningError::Arrived`].
+    pub(crate) fn check_arrivals(&self, shelf: &ShelfSnapshot) -> Result<(), SigningError> {
+        Ok(refuse_signed(shelf, |apex| self.signs(apex))?)
     }
 
     /// The lowercased wire names of the zones to sign.
@@ -263,6 +272,9 @@ pub enum SigningError {
     /// Keys are missing or wrong.
     #[error(transparent)]
     Keys(#[from] KeyringError),
+    /// A zone that is to be signed is signed already.
+    #[error(transparent)]
+    Arrived(#[from] ArrivesSigned),
     /// A metric could not be registered.
     #[error(transparent)]
     Metric(#[from] MetricError),

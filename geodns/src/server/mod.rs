@@ -162,6 +162,7 @@ impl DnsServer {
             ZoneFolderWatcher::start(ZoneFolder::new(folder, shelf.clone()), metrics.clone())
         });
         let zone_files = zone_files.transpose()?;
+        signing.check_arrivals(&shelf.snapshot())?;
         let tcp = settings.tcp;
         let seats = Seats::new(tcp.connections_max, tcp.per_client_max, tcp.idle_timeout);
         let encrypted = Encrypted::open(settings)?;

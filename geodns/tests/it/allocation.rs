@@ -13,6 +13,7 @@ use meridian_geodns::{DnsConfig, DnsServer, Outcome, Transport};
 use meridian_live::PlanHandle;
 use meridian_telemetry::{DecisionLog, Metrics};
 
+use crate::presigned;
 use crate::rig::query;
 
 const QUESTIONS: &[(&str, RecordType, Option<&str>)] = &[
@@ -80,6 +81,50 @@ async fn signatures_that_are_kept_allocate_nothing() {
     check(config, true);
 }
 
+/// A zone that arrives signed proves all that it has not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn proofs_of_absence_allocate_nothing() {
+    if let Some(missing) = presigned::missing() {
+        eprintln!("skipped: {missing} is not installed (`cargo xtask setup` brings it)");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    presigned::folder_of_everything(folder.path());
+    let config = DnsConfig {
+        zone_files: Some(folder.path().into()),
+        ..DnsConfig::default()
+    };
+    let questions: Vec<_> = presigned::Denies::ALL
+        .into_iter()
+        .flat_map(|denies| {
+            let name = move |labels: &str| format!("{labels}{}", denies.origin());
+            DENIED.map(|(labels, rtype)| (name(labels), rtype))
+        })
+        .collect();
+    let questions: Vec<_> = questions
+        .iter()
+        .map(|(name, rtype)| (name.as_str(), *rtype, None))
+        .collect();
+    check_questions(config, true, &questions);
+}
+
+/// Each kind of absence, by the labels before the zone's origin.
+const DENIED: [(&str, RecordType); 13] = [
+    ("nowhere.", RecordType::A),
+    ("a.b.c.nowhere.", RecordType::A),
+    ("www.", RecordType::MX),
+    ("ent.", RecordType::A),
+    ("behind.", RecordType::A),
+    ("any.wild.", RecordType::TXT),
+    ("any.wild.", RecordType::A),
+    ("any.mail.", RecordType::MX),
+    ("any.lost.", RecordType::A),
+    ("none.away.", RecordType::A),
+    ("unsigned.", RecordType::DS),
+    ("hidden.behind.", RecordType::A),
+    ("www.", RecordType::NSEC),
+];
+
 /// The same question by a client that wants signatures.
 fn with_dnssec_ok(packet: &[u8]) -> Vec<u8> {
     let mut message = Message::from_vec(packet).unwrap();
@@ -89,6 +134,14 @@ fn with_dnssec_ok(packet: &[u8]) -> Vec<u8> {
 }
 
 fn check(config: DnsConfig, all_are_answered: bool) {
+    check_questions(config, all_are_answered, QUESTIONS);
+}
+
+fn check_questions(
+    config: DnsConfig,
+    all_are_answered: bool,
+    questions: &[(&str, RecordType, Option<&str>)],
+) {
     let config = DnsConfig {
         listen: vec!["127.0.0.1:0".parse().unwrap()],
         ..config
@@ -105,7 +158,7 @@ fn check(config: DnsConfig, all_are_answered: bool) {
     .unwrap();
     let responder = server.responder();
     let source: SocketAddr = "10.3.0.9:4242".parse().unwrap();
-    let mut packets: Vec<_> = QUESTIONS
+    let mut packets: Vec<_> = questions
         .iter()
         .map(|(name, rtype, subnet)| query(7, name, *rtype, *subnet))
         .collect();

@@ -1,7 +1,7 @@
 //! A signed zone before resolvers we did not write: `delv` and `unbound` validate what is answered,
 //! at every step of a roll, and refuse what was tampered with.
 
-mod rig;
+pub mod rig;
 
 use std::net::SocketAddr;
 

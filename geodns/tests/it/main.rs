@@ -20,6 +20,7 @@ mod encrypted;
 mod fixture;
 mod flood;
 mod malformed;
+mod presigned;
 mod publish;
 mod rig;
 mod start;

@@ -11,6 +11,7 @@ use meridian_topology::rdata::read_name;
 
 const NS: u16 = 2;
 const CNAME: u16 = 5;
+const DNAME: u16 = 39;
 const A: u16 = 1;
 const AAAA: u16 = 28;
 const RRSIG: u16 = 46;
@@ -67,7 +68,7 @@ pub fn difference(
         .unwrap()
         .to_ascii_lowercase();
     let (mut ours, mut theirs) = (essence(ours, &origin), essence(theirs, &origin));
-    if question.rtype == ANY {
+    if matches!(question.rtype, ANY | RRSIG) {
         any(&mut ours, &mut theirs);
     }
     let mut wrong = Vec::new();
@@ -95,7 +96,7 @@ pub fn difference(
     (!wrong.is_empty()).then(|| wrong.join("; "))
 }
 
-/// RFC 8482 §4.1: any of the sets there are is an answer to ANY.
+/// RFC 8482 §4.1 and §7: any of the sets there are is an answer to ANY, and to RRSIG.
 fn any(ours: &mut Answer, theirs: &mut Answer) {
     if !ours.answer.is_empty() && !theirs.answer.is_empty() {
         theirs.answer.clone_from(&ours.answer);
@@ -116,11 +117,60 @@ pub fn left_early(ours: &Answer, theirs: &Answer) -> bool {
 /// RFC 2181 §10.1 lets RRSIG and NSEC stand beside a CNAME, so a question for one that is not there
 /// may be for the owner's own (Knot), or for what the CNAME stands for, like any other type (NSD).
 /// NSD answers questions for NSEC3 without following aliases and without NXDOMAIN.
+///
+/// Proofs of signed zones are [`proves_otherwise`].
 pub fn special(question: &Question, peer: &str, ours: &Answer) -> bool {
-    match peer {
+    let other_type = match peer {
         "knot" => matches!(question.rtype, RRSIG | NSEC) && aliases(ours) > 0,
         _ => question.rtype == NSEC3,
+    };
+    other_type || question.dnssec_ok && proves_otherwise(question, peer, ours)
+}
+
+/// Absences that a peer proves by other records than the standards ask for, and the other peer by
+/// the same as we do; both where a wildcard itself is asked for.
+///
+/// NSD proves that nothing is closer than a wildcard also to who asks for the wildcard; takes the
+/// owners of NSEC3 for names that can enclose others (against RFC 5155 §7.2.8); denies a wildcard by a
+/// record that does not reach it where a sibling before the star has names below it; and denies the
+/// name before the DNAME where a wildcard behind it lacks the type. Knot lacks proofs of RFC 5155
+/// §7.2.5 where the name asked for begins with a star, and those of RFC 4035 §3.1.3.3 where a
+/// wildcard's NSEC is the answer.
+fn proves_otherwise(question: &Question, peer: &str, ours: &Answer) -> bool {
+    let leads_to_star = |fact: &Fact| fact.rtype == CNAME && fact.data.starts_with(b"\x01*");
+    if question.name.starts_with("*.") || ours.answer.iter().any(leads_to_star) {
+        return true;
     }
+    let answers = |rtype| ours.answer.iter().any(|fact| fact.rtype == rtype);
+    match peer {
+        "knot" => answers(NSEC),
+        _ => {
+            answers(DNAME)
+                || is_below_hash(&question.name)
+                || ours.authority.iter().any(is_before_star)
+        }
+    }
+}
+
+fn is_below_hash(name: &str) -> bool {
+    let is_hash =
+        |label: &str| label.len() == 32 && label.bytes().all(|b| b.is_ascii_alphanumeric());
+    name.split('.').skip(1).any(is_hash)
+}
+
+/// Whether a record is an NSEC of, or below, a name that sorts before a wildcard beside it.
+fn is_before_star(fact: &Fact) -> bool {
+    fact.rtype == NSEC && labels(&fact.owner).any(|label| label.first() < Some(&b'*'))
+}
+
+fn labels(name: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = name;
+    std::iter::from_fn(move || {
+        let (length, after) = rest.split_first().filter(|(length, _)| **length > 0)?;
+        let (label, next) = after.split_at(usize::from(*length));
+        rest = next;
+        Some(label)
+    })
 }
 
 /// How many aliases an answer follows.

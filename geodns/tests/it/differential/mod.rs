@@ -21,6 +21,7 @@ use meridian_live::PlanHandle;
 use meridian_telemetry::{DecisionLog, Metrics};
 use tokio_util::sync::CancellationToken;
 
+use crate::presigned::{self, Denies};
 use chance::Chance;
 use compare::{difference, left_early, special};
 use servers::Server;
@@ -28,17 +29,18 @@ use zones::MadeZone;
 
 /// Zones of one run.
 const ZONES: u64 = 8;
+/// Zones of one run that arrive signed, for each way to deny.
+const SIGNED_ZONES: u64 = 2;
 /// Questions of one run over all zones, unless the environment says more.
-const QUESTIONS: usize = 4_000;
+const QUESTIONS: usize = 7_000;
 /// Differences printed.
 const SHOWN_MAX: usize = 60;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_are_those_of_nsd_and_knot() {
-    if let Some(missing) = ["nsd", "knotd"]
-        .into_iter()
-        .find(|program| !servers::installed(program))
-    {
+    let servers = ["nsd", "knotd"].into_iter();
+    let missing = servers.filter(|program| !servers::installed(program));
+    if let Some(missing) = missing.chain(presigned::missing()).next() {
         eprintln!("skipped: {missing} is not installed (`cargo xtask setup` brings it)");
         return;
     }
@@ -47,7 +49,11 @@ async fn answers_are_those_of_nsd_and_knot() {
         .and_then(|text| text.parse().ok())
         .unwrap_or(QUESTIONS);
     let folder = tempfile::tempdir().unwrap();
-    let zones: Vec<MadeZone> = (1..=ZONES).map(zones::make).collect();
+    let mut zones: Vec<MadeZone> = (1..=ZONES).map(zones::make).collect();
+    for seed in ZONES + 1..=ZONES + SIGNED_ZONES * Denies::ALL.len() as u64 {
+        let denies = Denies::ALL[seed as usize % Denies::ALL.len()];
+        zones.push(zones::make(seed).signed(folder.path(), denies));
+    }
     for zone in &zones {
         std::fs::write(
             folder.path().join(format!("{}zone", zone.origin)),

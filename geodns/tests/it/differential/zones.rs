@@ -6,8 +6,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use super::chance::Chance;
+use crate::presigned::{self, Denies};
 
 /// Labels of owners; the last ones are odd on purpose.
 const LABELS: &[&str] = &[
@@ -66,6 +68,20 @@ pub struct MadeZone {
     pub text: String,
     /// Owners and targets, absolute.
     pub names: Vec<String>,
+}
+
+impl MadeZone {
+    /// The zone as it arrives from a signer; owners of NSEC3 are asked about, too.
+    pub fn signed(mut self, folder: &Path, denies: Denies) -> Self {
+        let signed = presigned::sign(folder, &self.origin, &self.text, denies);
+        let hashed = signed.text.lines().filter_map(|line| {
+            let (owner, rest) = line.split_once(char::is_whitespace)?;
+            rest.contains("NSEC3\t").then(|| owner.to_owned())
+        });
+        self.names.extend(hashed.step_by(8));
+        self.text = signed.text;
+        self
+    }
 }
 
 /// TTL and data of each type.

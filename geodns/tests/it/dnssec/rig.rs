@@ -194,7 +194,7 @@ fn loopback_clients() -> ClassTable {
     builder.build().unwrap()
 }
 
-fn said(command: &mut Command) -> String {
+pub fn said(command: &mut Command) -> String {
     let output = command.output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     text(&output.stdout) + &text(&output.stderr)
@@ -241,15 +241,32 @@ impl Drop for Unbound {
 }
 
 pub fn unbound(rig: &SignedRig) -> Unbound {
+    let mut zones = String::new();
+    for anchor in &rig.anchors {
+        writeln!(zones, "  trust-anchor: \"{anchor}\"").unwrap();
+    }
+    let server = rig.address;
+    write!(
+        zones,
+        "stub-zone:\n  name: \"example.test\"\n  stub-addr: {}@{}\n",
+        server.ip(),
+        server.port()
+    )
+    .unwrap();
+    run_unbound(rig.folder.path(), &zones, "example.test")
+}
+
+/// An unbound that answers for a zone already. `zones` is the end of its configuration's `server`
+/// section and what follows.
+pub fn run_unbound(folder: &Path, zones: &str, zone: &str) -> Unbound {
     let port = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
         .unwrap()
         .port();
     let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
-    let folder = rig.folder.path();
     let config = folder.join("unbound.conf");
-    std::fs::write(&config, unbound_config(rig, folder, port)).unwrap();
+    std::fs::write(&config, unbound_config(zones, folder, port)).unwrap();
     let process = Command::new("unbound")
         .arg("-d")
         .arg("-c")
@@ -260,32 +277,21 @@ pub fn unbound(rig: &SignedRig) -> Unbound {
         .unwrap();
     let resolver = Unbound { address, process };
     let started = Instant::now();
-    while !dig(address, "example.test", "SOA").contains("status: NOERROR") {
+    while !dig(address, zone, "SOA").contains("status: NOERROR") {
         assert!(started.elapsed() < 4 * DEADLINE, "unbound does not answer");
         std::thread::park_timeout(Duration::from_millis(100));
     }
     resolver
 }
 
-fn unbound_config(rig: &SignedRig, folder: &Path, port: u16) -> String {
-    let mut text = format!(
+fn unbound_config(zones: &str, folder: &Path, port: u16) -> String {
+    format!(
         "server:\n  directory: \"{}\"\n  chroot: \"\"\n  username: \"\"\n  pidfile: \"\"\n  \
          use-syslog: no\n  interface: 127.0.0.1@{port}\n  do-ip6: no\n  do-not-query-localhost: no\n  \
-         num-threads: 1\n  module-config: \"validator iterator\"\n  local-zone: \"test.\" nodefault\n",
+         num-threads: 1\n  module-config: \"validator iterator\"\n  local-zone: \"test.\" nodefault\n\
+         {zones}remote-control:\n  control-enable: no\n",
         folder.display()
-    );
-    for anchor in &rig.anchors {
-        writeln!(text, "  trust-anchor: \"{anchor}\"").unwrap();
-    }
-    let server = rig.address;
-    write!(
-        text,
-        "stub-zone:\n  name: \"example.test\"\n  stub-addr: {}@{}\nremote-control:\n  control-enable: no\n",
-        server.ip(),
-        server.port()
     )
-    .unwrap();
-    text
 }
 
 /// A relay between a resolver and the server that may change signatures of addresses.
