@@ -82,6 +82,12 @@ const PACKAGES: &[Package] = &[
     ),
     package(
         Need::Test,
+        "bind9-utils",
+        "dnssec-signzone",
+        "signs the zones that arrive signed in the GeoDNS tests",
+    ),
+    package(
+        Need::Test,
         "fstrm-bin",
         "fstrm_capture",
         "an independent reader of our dnstap sockets",

@@ -163,3 +163,66 @@ fn usage_errors_have_a_code_of_their_own() {
         assert_eq!(said.out, "", "{words:?}");
     }
 }
+
+/// A zone file as another signer writes it; `check` and a start do not validate signatures.
+const SIGNED: &str = "$TTL 60
+@ SOA ns1 admin 1 7200 3600 1209600 60
+@ RRSIG SOA 13 2 60 20400101000000 20200101000000 7 @ AAAA
+@ NS ns1
+@ NSEC ns1 SOA NS RRSIG NSEC
+ns1 A 192.0.2.1
+ns1 NSEC @ A RRSIG NSEC
+";
+
+#[test]
+fn a_zone_file_is_not_signed_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    copy_example("single-node", folder);
+    std::fs::create_dir(folder.join("zones")).unwrap();
+    std::fs::write(folder.join("zones/signed.test.zone"), SIGNED).unwrap();
+    let config = "dns:\n  zone_files: zones\n  dnssec: { zones: { signed.test: {} } }\n";
+    std::fs::write(folder.join("meridian.yaml"), config).unwrap();
+    meridian(&[
+        "dns",
+        "keys",
+        "generate",
+        "signed.test",
+        "--dir",
+        word(folder),
+    ])
+    .fine();
+    for refuses in ["check", "serve"] {
+        let refused = meridian(&[refuses, "--dir", word(folder)]).ends_with_code(1);
+        assert!(
+            refused
+                .err
+                .contains("the zone file of signed.test. is signed already"),
+            "{refuses}: {}",
+            refused.err
+        );
+    }
+    std::fs::write(folder.join("meridian.yaml"), "dns: { zone_files: zones }\n").unwrap();
+    meridian(&["check", "--dir", word(folder)]).fine();
+}
+
+#[test]
+fn steered_names_in_a_signed_zone_file_are_doubted() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    copy_example("single-node", folder);
+    let topology = folder.join("topology.yaml");
+    let text = std::fs::read_to_string(&topology).unwrap();
+    let (before, _) = text.split_once("dns_zones:").unwrap();
+    std::fs::write(
+        &topology,
+        format!("{before}external_zones: [example.com]\n"),
+    )
+    .unwrap();
+    std::fs::create_dir(folder.join("zones")).unwrap();
+    std::fs::write(folder.join("zones/example.com.zone"), SIGNED).unwrap();
+    std::fs::write(folder.join("meridian.yaml"), "dns: { zone_files: zones }\n").unwrap();
+    let checked = meridian(&["check", "--dir", word(folder)]).fine();
+    let warning = "warning[signed-zone]: name www.example.com.: it is steered and the file of its zone `example.com.` is signed";
+    assert!(checked.out.contains(warning), "{}", checked.out);
+}

@@ -4,6 +4,7 @@
     reason = "a test that cannot build its input has failed"
 )]
 
+mod denial;
 mod scopes;
 mod signed;
 mod steering;

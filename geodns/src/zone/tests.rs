@@ -398,3 +398,22 @@ proptest! {
         prop_assert!(zone.get(&wire("c.example.")).is_none());
     }
 }
+
+#[test]
+fn a_steered_name_in_a_signed_zone_is_named() {
+    let signed = build(
+        "example.",
+        &["example. NSEC example.", "www.example. A 192.0.2.1"],
+    );
+    let steered = [("app.example.", 7)];
+    let (set, problems) = set_of(vec![signed], &steered);
+    assert_eq!(
+        problems,
+        [
+            "`app.example.` is steered and its zone `example.` came signed: steered answers go out without signatures, and validating resolvers refuse them; have the zone delivered unsigned and list it under `dns.dnssec.zones`, or delegate `app.example.` to a zone of its own"
+        ]
+    );
+    // It is answered all the same: who does not validate is served.
+    let found = set.find_own(&wire("app.example."), RType::A).unwrap();
+    assert_eq!(found.encloser.steered(), Some(SteeredIdx(7)));
+}
