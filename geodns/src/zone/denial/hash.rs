@@ -9,9 +9,10 @@ use crate::wire::RType;
 pub const NSEC3_HASH_BYTES: usize = 20;
 
 /// Most blocks of SHA-1 that one hash may take behind the first round: 100 iterations with a salt of
-/// at most 35 bytes, or fewer with a longer one. Each question for a name that does not exist takes
-/// up to three hashes, so this bounds what a stranger can make us compute (RFC 9276 §3.1 wants 0
-/// iterations, and validators stop believing at about as many).
+/// at most 35 bytes, or fewer with a longer one. That is 16 µs where one round takes 0.16 µs. A
+/// question for a name that does not exist takes three hashes, and where opting out left empty
+/// non-terminals without a record up to eleven, so this bounds what a stranger can make us compute
+/// (RFC 9276 §3.1 wants 0 iterations, and validators stop believing at about as many).
 pub const NSEC3_BLOCKS_MAX: usize = 100;
 
 /// A block of SHA-1, and what padding takes at least (RFC 3174 §4).

@@ -191,6 +191,22 @@ fn nsec3_proves_as_rfc_5155_appendix_b_shows() {
     check(&zone, Absence::Type, &wire("example."), &["0p9m"]);
 }
 
+/// Deep empty non-terminals above nothing but an unsigned delegation have no record: the closest
+/// encloser that can be proved is found whatever their number.
+#[test]
+fn the_closest_provable_encloser_is_found_at_any_depth() {
+    for depth in 1..60 {
+        let below: String = (0..depth).map(|at| format!("e{at}.")).collect();
+        let zone = zone(&format!("{RFC_5155}{below}x.w NS ns1\n"));
+        let name = wire(&format!("no.{below}x.w.example."));
+        let proofs = zone.prove(Absence::Name(&name));
+        assert_eq!(display_name(proofs[0].unwrap().name)[..4], *"b4um");
+        let cut = wire(&format!("{below}x.w.example."));
+        let proofs = zone.prove(Absence::Type(&cut));
+        assert_eq!(display_name(proofs[0].unwrap().name)[..4], *"b4um");
+    }
+}
+
 #[test]
 fn names_are_hashed_as_rfc_5155_appendix_a_shows() {
     let params = Nsec3Params {

@@ -61,6 +61,7 @@ fn servers(answer: &Answer) -> impl Iterator<Item = &Fact> {
 pub fn difference(
     question: &Question,
     origin: &str,
+    peer: &str,
     ours: &Answer,
     theirs: &Answer,
 ) -> Option<String> {
@@ -70,6 +71,10 @@ pub fn difference(
     let (mut ours, mut theirs) = (essence(ours, &origin), essence(theirs, &origin));
     if matches!(question.rtype, ANY | RRSIG) {
         any(&mut ours, &mut theirs);
+    }
+    if question.dnssec_ok && proves_otherwise(question, peer, &ours) {
+        without_proofs(&mut ours);
+        without_proofs(&mut theirs);
     }
     let mut wrong = Vec::new();
     if ours.rcode != theirs.rcode {
@@ -118,17 +123,15 @@ pub fn left_early(ours: &Answer, theirs: &Answer) -> bool {
 /// may be for the owner's own (Knot), or for what the CNAME stands for, like any other type (NSD).
 /// NSD answers questions for NSEC3 without following aliases and without NXDOMAIN.
 ///
-/// Proofs of signed zones are [`proves_otherwise`].
 pub fn special(question: &Question, peer: &str, ours: &Answer) -> bool {
-    let other_type = match peer {
+    match peer {
         "knot" => matches!(question.rtype, RRSIG | NSEC) && aliases(ours) > 0,
         _ => question.rtype == NSEC3,
-    };
-    other_type || question.dnssec_ok && proves_otherwise(question, peer, ours)
+    }
 }
 
-/// Absences that a peer proves by other records than the standards ask for, and the other peer by
-/// the same as we do; both where a wildcard itself is asked for.
+/// Absences that a peer proves by other records than the standards ask for, where the other peer
+/// proves them as we do. All but the proofs is compared.
 ///
 /// NSD proves that nothing is closer than a wildcard also to who asks for the wildcard; takes the
 /// owners of NSEC3 for names that can enclose others (against RFC 5155 §7.2.8); denies a wildcard by a
@@ -138,18 +141,28 @@ pub fn special(question: &Question, peer: &str, ours: &Answer) -> bool {
 /// wildcard's NSEC is the answer.
 fn proves_otherwise(question: &Question, peer: &str, ours: &Answer) -> bool {
     let leads_to_star = |fact: &Fact| fact.rtype == CNAME && fact.data.starts_with(b"\x01*");
-    if question.name.starts_with("*.") || ours.answer.iter().any(leads_to_star) {
-        return true;
-    }
+    let is_star = question.name.starts_with("*.") || ours.answer.iter().any(leads_to_star);
     let answers = |rtype| ours.answer.iter().any(|fact| fact.rtype == rtype);
     match peer {
-        "knot" => answers(NSEC),
+        "knot" => is_star || answers(NSEC),
         _ => {
-            answers(DNAME)
+            is_star
+                || answers(DNAME)
                 || is_below_hash(&question.name)
                 || ours.authority.iter().any(is_before_star)
         }
     }
+}
+
+/// Leaves out NSEC and NSEC3 of the authority section, with their signatures.
+fn without_proofs(answer: &mut Answer) {
+    answer.authority.retain(|fact| {
+        let covered = fact.data.first_chunk().map(|two| u16::from_be_bytes(*two));
+        let signs = |rtype| fact.rtype == RRSIG && covered == Some(rtype);
+        ![NSEC, NSEC3]
+            .into_iter()
+            .any(|rtype| fact.rtype == rtype || signs(rtype))
+    });
 }
 
 fn is_below_hash(name: &str) -> bool {

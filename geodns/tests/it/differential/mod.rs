@@ -127,7 +127,8 @@ fn compare_all(
                 if left_early(&our, &their) || special(&question, peer.name, &our) {
                     continue;
                 }
-                if let Some(difference) = difference(&question, &zone.origin, &our, &their) {
+                let differ = difference(&question, &zone.origin, peer.name, &our, &their);
+                if let Some(difference) = differ {
                     found.push(format!("{question} vs {}: {difference}", peer.name));
                 }
             }
