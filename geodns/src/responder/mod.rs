@@ -35,8 +35,8 @@ use crate::guard::{CookieSeen, Guard, Visitor};
 use crate::identity::Identity;
 use crate::metrics::DnsMetrics;
 use crate::wire::{
-    Authority, Edns, HEADER_BYTES, OptReply, PLAIN_UDP_BYTES_MAX, Query, Question, RType, Rcode,
-    Rejection, ResponseWriter, TCP_BYTES_MAX,
+    Authority, Edns, HEADER_BYTES, LowerName, OptReply, PLAIN_UDP_BYTES_MAX, Query, Question,
+    RType, Rcode, Rejection, ResponseWriter, TCP_BYTES_MAX,
 };
 use crate::zone::ZoneShelf;
 use crate::zones::Zones;
@@ -202,7 +202,8 @@ impl Subject {
 /// Answers one packet from `zones` into `out`; a function of its arguments.
 #[must_use]
 pub fn answer(zones: &Zones, rules: &AnswerRules, asked: &Asked<'_>, out: &mut [u8]) -> Outcome {
-    let query = match Query::read(asked.packet) {
+    let mut name = LowerName::default();
+    let query = match Query::read(asked.packet, &mut name) {
         Ok(query) if matches!(query.question.rtype, RType::AXFR | RType::IXFR) => {
             return Outcome::Slow;
         }
@@ -257,6 +258,7 @@ pub fn answer(zones: &Zones, rules: &AnswerRules, asked: &Asked<'_>, out: &mut [
         },
         steered: None,
         subject_bytes: 0,
+        next: None,
     };
     // A truncated response still is one: the client asks again over TCP.
     let mut verdict = resolution
@@ -306,7 +308,8 @@ fn opt_reply<'a>(
 /// The empty, truncated response in the place of one that rate limiting withholds: the client's
 /// fresh cookie goes with it, so that the next question passes.
 fn slip(rules: &AnswerRules, asked: &Asked<'_>, withheld: &Reply, out: &mut [u8]) -> Outcome {
-    let (header, question, edns) = match Query::read(asked.packet) {
+    let mut name = LowerName::default();
+    let (header, question, edns) = match Query::read(asked.packet, &mut name) {
         Ok(query) => (query.header, Some(query.question.wire), query.edns),
         Err(Rejection::Error {
             header,

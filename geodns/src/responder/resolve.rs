@@ -5,7 +5,7 @@ use meridian_engine::Family;
 use super::client::Client;
 use super::denial::Proofs;
 use super::signed::{NO_QUESTION_TYPE, Terms, names_of};
-use super::steer::{Data, Moment, SteeredFact, steer};
+use super::steer::{Data, Moment, Room, SteeredFact, steer};
 use crate::dnssec::Names;
 use crate::identity::Identity;
 use crate::wire::{
@@ -53,17 +53,11 @@ impl Verdict {
 }
 
 /// What a step at one name leads to.
-#[allow(
-    clippy::large_enum_variant,
-    reason = "it lives on the stack for one step; a box would allocate"
-)]
 enum Step {
     Done(Verdict),
-    /// A CNAME was answered; its target is spelled out at `owner`, if a pointer reaches so far.
-    Follow {
-        target: LowerName,
-        owner: Option<Owner>,
-    },
+    /// A CNAME was answered; its target is [`Resolution::next`] and spelled out here, if a pointer
+    /// reaches so far.
+    Follow(Option<Owner>),
 }
 
 /// A name on the way: lowercased, and where the message spells it out.
@@ -99,6 +93,9 @@ pub(super) struct Resolution<'z, 'w, 'b> {
     pub(super) steered: Option<SteeredFact>,
     /// Bytes at the end of the question's name that the response speaks of ([`super::Subject`]).
     pub(super) subject_bytes: usize,
+    /// Where the last alias led to. Names are large: they are kept here and not handed up with each
+    /// [`Step`].
+    pub(super) next: Option<LowerName>,
 }
 
 impl<'z> Resolution<'z, '_, '_> {
@@ -117,53 +114,59 @@ impl<'z> Resolution<'z, '_, '_> {
             }
             return Ok(Verdict::error(rcode));
         }
-        let mut owner = Owner::QUESTION;
+        let (name, rtype) = (question.name, question.rtype);
+        let zones = self.zones.set();
+        let Some(found) = zones.find(name.as_bytes(), name.labels(), rtype) else {
+            return Ok(Verdict::error(Rcode::Refused));
+        };
+        self.subject_bytes = subject_bytes(&found, name.as_bytes().len());
+        if found.zone.is_unready() {
+            self.writer.set_error(UNREADY);
+            return Ok(Verdict::error(Rcode::ServFail));
+        }
+        let place = Place {
+            name: name.as_bytes(),
+            owner: Owner::QUESTION,
+        };
+        match self.step(&found, rtype, place, 0)? {
+            Step::Done(verdict) => Ok(verdict),
+            Step::Follow(owner) => self.follow(question, owner),
+        }
+    }
+
+    /// Follows a chain of aliases from the first one on. Apart from [`Self::run`] because its room for
+    /// names would be every answer's stack.
+    #[inline(never)]
+    fn follow(
+        &mut self,
+        question: &Question<'_>,
+        mut owner: Option<Owner>,
+    ) -> Result<Verdict, Full> {
         // The names that aliases led to, to end where a chain comes back to one.
         let mut followed: [Option<LowerName>; CNAME_CHAIN_MAX] = [const { None }; CNAME_CHAIN_MAX];
-        for hop in 0..=CNAME_CHAIN_MAX {
-            let name = match hop.checked_sub(1) {
-                None => &question.name,
-                Some(last) => match &followed[last] {
-                    Some(name) => name,
-                    None => break,
-                },
+        for at in 0..CNAME_CHAIN_MAX {
+            let (Some(target), Some(spelled_at)) = (self.next.take(), owner) else {
+                break;
             };
+            let seen = |name: &LowerName| name.as_bytes() == target.as_bytes();
+            if seen(question.name) || followed.iter().flatten().any(seen) {
+                // A loop, and all of it has been answered.
+                break;
+            }
+            let name = &*followed[at].insert(target);
             let zones = self.zones.set();
-            let Some(found) = zones.find(name.as_bytes(), name.labels(), question.rtype) else {
-                // A chain may leave our zones; the resolver asks on elsewhere.
-                return Ok(match hop {
-                    0 => Verdict::error(Rcode::Refused),
-                    _ => Verdict::ANSWER,
-                });
+            let found = zones.find(name.as_bytes(), name.labels(), question.rtype);
+            // A chain may leave our zones; the resolver asks on elsewhere.
+            let Some(found) = found.filter(|found| !found.zone.is_unready()) else {
+                break;
             };
-            if hop == 0 {
-                self.subject_bytes = subject_bytes(&found, name.as_bytes().len());
-            }
-            if found.zone.is_unready() {
-                if hop > 0 {
-                    return Ok(Verdict::ANSWER);
-                }
-                self.writer.set_error(UNREADY);
-                return Ok(Verdict::error(Rcode::ServFail));
-            }
             let place = Place {
                 name: name.as_bytes(),
-                owner,
+                owner: spelled_at,
             };
-            match self.step(&found, question.rtype, place, hop)? {
+            match self.step(&found, question.rtype, place, at + 1)? {
                 Step::Done(verdict) => return Ok(verdict),
-                Step::Follow { target, owner: at } => {
-                    let seen = |name: &LowerName| name.as_bytes() == target.as_bytes();
-                    if seen(&question.name) || followed.iter().flatten().any(seen) {
-                        // A loop, and all of it has been answered.
-                        return Ok(Verdict::ANSWER);
-                    }
-                    let (Some(slot), Some(at)) = (followed.get_mut(hop), at) else {
-                        break;
-                    };
-                    *slot = Some(target);
-                    owner = at;
-                }
+                Step::Follow(next_owner) => owner = next_owner,
             }
         }
         Ok(Verdict::ANSWER)
@@ -225,10 +228,8 @@ impl<'z> Resolution<'z, '_, '_> {
             && !stands_beside_cname(node, rtype)
         {
             let at = self.set(found, place, cname)?;
-            return Ok(Step::Follow {
-                target: LowerName::of(target),
-                owner: at.name(crate::wire::RECORD_HEAD_BYTES),
-            });
+            self.next = Some(LowerName::of(target));
+            return Ok(Step::Follow(at.name(crate::wire::RECORD_HEAD_BYTES)));
         }
         if rtype == RType::RRSIG {
             return self.signatures_of(found, node, place);
@@ -303,7 +304,8 @@ impl<'z> Resolution<'z, '_, '_> {
         if rtype == RType::CNAME {
             return Ok(Step::Done(Verdict::ANSWER));
         }
-        Ok(Step::Follow { target, owner })
+        self.next = Some(target);
+        Ok(Step::Follow(owner))
     }
 
     fn at_steered(
@@ -315,7 +317,8 @@ impl<'z> Resolution<'z, '_, '_> {
     ) -> Result<Step, Full> {
         let (owner, mark) = (place.owner, self.writer.mark());
         let ttl_configured = self.zones.steered_name(steered).ttl_seconds;
-        let (steer, fact) = steer(self.zones, steered, rtype, self.client, self.moment);
+        let (zones, mut room) = (self.zones, Room::default());
+        let (steer, fact) = steer(zones, steered, rtype, self.client, self.moment, &mut room);
         self.steered = self.steered.or(fact);
         self.writer.narrow_scope(steer.scope);
         let ttl_seconds = steer.ttl_seconds;
@@ -359,10 +362,8 @@ impl<'z> Resolution<'z, '_, '_> {
                 let target = self.writer.cname(owner, ttl_seconds, &alias.target)?;
                 self.sign_steered(found, place, mark, ttl_configured)?;
                 if rtype != RType::CNAME && rtype != RType::ANY {
-                    return Ok(Step::Follow {
-                        target: LowerName::of(&alias.target),
-                        owner: target,
-                    });
+                    self.next = Some(LowerName::of(&alias.target));
+                    return Ok(Step::Follow(target));
                 }
             }
         }

@@ -20,10 +20,6 @@ use crate::zones::Zones;
 const KEY_BITS_WHOLE: u8 = 128;
 
 /// What a steered name says to one client.
-#[allow(
-    clippy::large_enum_variant,
-    reason = "it lives on the stack for one question; a box would allocate"
-)]
 pub(super) enum Data<'z> {
     /// The addresses of these endpoints.
     Addresses(Chosen<'z>),
@@ -84,6 +80,10 @@ const NO_PICK: Pick = Pick {
     reason: Reason::Best,
 };
 
+/// Room for the picks of one question: lists are large, so an answer points at them.
+#[derive(Default)]
+pub(super) struct Room([Option<[Pick; MAX_ANSWERS]>; 2]);
+
 /// Decides for one client.
 pub(super) fn steer<'z>(
     zones: &'z Zones,
@@ -91,6 +91,7 @@ pub(super) fn steer<'z>(
     rtype: RType,
     client: &Client,
     moment: Moment,
+    room: &'z mut Room,
 ) -> (Steer<'z>, Option<SteeredFact>) {
     let name = zones.steered_name(steered);
     let classes = &zones.published().world.classes;
@@ -110,16 +111,16 @@ pub(super) fn steer<'z>(
             families,
             https: Some(record),
             ..
-        } if rtype == RType::HTTPS => question.svcb(record, *families),
-        SteeredAnswer::Svcb { record, families } => question.svcb(record, *families),
+        } if rtype == RType::HTTPS => question.svcb(room, record, *families),
+        SteeredAnswer::Svcb { record, families } => question.svcb(room, record, *families),
         SteeredAnswer::Addresses {
             count,
             families,
             within,
             ..
-        } => question.addresses(rtype, *count, *families, *within),
-        SteeredAnswer::Names(_) => question.alias(),
-        SteeredAnswer::Srv(srv) => question.srv(srv),
+        } => question.addresses(room, rtype, *count, *families, *within),
+        SteeredAnswer::Names(_) => question.alias(room),
+        SteeredAnswer::Srv(srv) => question.srv(room, srv),
         SteeredAnswer::Endpoint(address) => return (question.endpoint(address), None),
     };
     let Some((steer, pick)) = steer else {
@@ -140,33 +141,22 @@ pub(super) fn steer<'z>(
 }
 
 /// Some picks and what they depend on.
+#[derive(Clone, Copy)]
 pub(super) struct Chosen<'z> {
     published: &'z Published,
-    list: [Pick; MAX_ANSWERS],
+    picks: &'z [Pick],
     picked: Picked,
 }
 
 impl<'z> Chosen<'z> {
-    fn none(published: &'z Published) -> Self {
-        Self {
-            published,
-            list: [NO_PICK; MAX_ANSWERS],
-            picked: Picked::default(),
-        }
-    }
-
-    fn picks(&self) -> &[Pick] {
-        &self.list[..self.picked.len]
-    }
-
     fn first(&self) -> Option<Pick> {
-        self.picks().first().copied()
+        self.picks.first().copied()
     }
 
     /// The endpoints' addresses.
-    pub(super) fn addresses(&self) -> impl ExactSizeIterator<Item = IpAddr> + Clone {
+    pub(super) fn addresses(&self) -> impl ExactSizeIterator<Item = IpAddr> + Clone + 'z {
         let endpoints = &self.published.world.topology.endpoints;
-        let picks = self.picks().iter();
+        let picks = self.picks.iter();
         picks.map(|pick| endpoints[pick.endpoint.index()].address)
     }
 }
@@ -181,7 +171,7 @@ pub(super) struct SrvRecords<'z> {
 
 impl<'z> SrvRecords<'z> {
     pub(super) fn iter(&self) -> impl Iterator<Item = SrvRecord<'z>> + Clone {
-        let picks = self.chosen.picks().iter().zip(self.places);
+        let picks = self.chosen.picks.iter().zip(self.places);
         let (srv, published) = (self.srv, self.chosen.published);
         picks.filter_map(move |(pick, place)| srv.record(published, pick, place))
     }
@@ -221,6 +211,7 @@ type Answer<'z> = Option<(Steer<'z>, Option<Pick>)>;
 impl<'z> Question<'z, '_> {
     fn addresses(
         &self,
+        room: &'z mut Room,
         rtype: RType,
         count: Count,
         families: Families,
@@ -231,7 +222,8 @@ impl<'z> Question<'z, '_> {
             _ => Family::V4,
         };
         let filter = families.filter(family)?;
-        let chosen = self.choose(filter, count, within);
+        let Room([list, others]) = room;
+        let chosen = self.choose(list, filter, count, within);
         let first = chosen.first();
         if first.is_some() {
             let ends = self.ends(within, &[&chosen]);
@@ -240,7 +232,7 @@ impl<'z> Question<'z, '_> {
         // Nobody of this family, but somebody of the other: that is no failure, there just is no such
         // address at the moment.
         if filter.is_some() {
-            let other = self.choose(None, count, within);
+            let other = self.choose(others, None, count, within);
             if other.first().is_some() {
                 let ends = self.ends(within, &[&chosen, &other]);
                 return Some((ends.with(Data::Nothing), other.first()));
@@ -259,12 +251,12 @@ impl<'z> Question<'z, '_> {
         }
     }
 
-    fn alias(&self) -> Answer<'z> {
+    fn alias(&self, room: &'z mut Room) -> Answer<'z> {
         let one = Count {
             at_most: 1,
             at_least: 1,
         };
-        let chosen = self.choose(None, one, Within::Route);
+        let chosen = self.choose(&mut room.0[0], None, one, Within::Route);
         let first = chosen.first();
         let alias = first.and_then(|pick| self.name.answer.alias(pick.region));
         let data = alias.map_or(Data::Nobody, Data::Alias);
@@ -272,13 +264,13 @@ impl<'z> Question<'z, '_> {
         Some((ends.with(data), first.filter(|_| alias.is_some())))
     }
 
-    fn srv(&self, srv: &'z Srv) -> Answer<'z> {
-        let chosen = self.choose(None, srv.count, srv.within());
+    fn srv(&self, room: &'z mut Room, srv: &'z Srv) -> Answer<'z> {
+        let chosen = self.choose(&mut room.0[0], None, srv.count, srv.within());
         let (first, ends) = (chosen.first(), self.ends(Within::Route, &[&chosen]));
         let mut places = [0; MAX_ANSWERS];
         // Each region of stand-ins comes after the one before it.
         let (mut place, mut region) = (0, None);
-        for (slot, pick) in places.iter_mut().zip(chosen.picks()) {
+        for (slot, pick) in places.iter_mut().zip(chosen.picks) {
             if pick.reason == Reason::Failover && region.replace(pick.region) != Some(pick.region) {
                 place += 1;
             }
@@ -295,16 +287,17 @@ impl<'z> Question<'z, '_> {
         Some((ends.with(data), first))
     }
 
-    fn svcb(&self, record: &'z Svcb, families: Families) -> Answer<'z> {
+    fn svcb(&self, room: &'z mut Room, record: &'z Svcb, families: Families) -> Answer<'z> {
         let count = Count {
             at_most: record.hints.max(1),
             at_least: record.hints.max(1),
         };
-        let choose = |family| {
+        let choose = |list, family| {
             let filter = families.filter(family)?;
-            Some(self.choose(filter, count, Within::Route))
+            Some(self.choose(list, filter, count, Within::Route))
         };
-        let (v4, v6) = (choose(Family::V4), choose(Family::V6));
+        let Room([list_v4, list_v6]) = room;
+        let (v4, v6) = (choose(list_v4, Family::V4), choose(list_v6, Family::V6));
         let ends = match (&v4, &v6) {
             (Some(v4), Some(v6)) => self.ends(Within::Route, &[v4, v6]),
             (Some(one), None) | (None, Some(one)) => self.ends(Within::Route, &[one]),
@@ -317,15 +310,25 @@ impl<'z> Question<'z, '_> {
         }
         let hints = |chosen: Option<Chosen<'z>>| {
             let wanted = chosen.filter(|_| record.hints > 0);
-            wanted.unwrap_or_else(|| Chosen::none(self.zones.published()))
+            wanted.unwrap_or(Chosen {
+                published: self.zones.published(),
+                picks: &[],
+                picked: Picked::default(),
+            })
         };
         let (v4, v6) = (hints(v4), hints(v6));
         Some((ends.with(Data::Svcb { record, v4, v6 }), first))
     }
 
-    fn choose(&self, family: Option<Family>, count: Count, within: Within) -> Chosen<'z> {
+    fn choose(
+        &self,
+        list: &'z mut Option<[Pick; MAX_ANSWERS]>,
+        family: Option<Family>,
+        count: Count,
+        within: Within,
+    ) -> Chosen<'z> {
         let published = self.zones.published();
-        let mut list = [NO_PICK; MAX_ANSWERS];
+        let list = list.insert([NO_PICK; MAX_ANSWERS]);
         let wanted = Wanted {
             family,
             at_most: count.at_most,
@@ -338,11 +341,11 @@ impl<'z> Question<'z, '_> {
             self.key,
             &published.bits,
             wanted,
-            &mut list,
+            list,
         );
         Chosen {
             published,
-            list,
+            picks: &list[..picked.len],
             picked,
         }
     }

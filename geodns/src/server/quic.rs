@@ -27,7 +27,7 @@ use super::accept::{DRAIN, House};
 use super::udp::QUERY_BYTES_MAX;
 use crate::config::{QuicConfig, TcpSettings};
 use crate::responder::Transport;
-use crate::wire::Query;
+use crate::wire::{LowerName, Query};
 
 /// RFC 9250 §4.3.
 const NO_ERROR: VarInt = VarInt::from_u32(0x0);
@@ -222,7 +222,10 @@ fn query_of(framed: &[u8]) -> Option<&[u8]> {
     if !is_whole || !query.starts_with(&[0, 0]) {
         return None;
     }
-    let edns = Query::read(query).ok().and_then(|query| query.edns);
+    let mut name = LowerName::default();
+    let edns = Query::read(query, &mut name)
+        .ok()
+        .and_then(|query| query.edns);
     let asks_keepalive = edns.is_some_and(|edns| edns.keepalive_bytes.is_some());
     (!asks_keepalive).then_some(query)
 }

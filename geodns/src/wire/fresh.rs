@@ -10,7 +10,7 @@ use super::{HEADER_BYTES, LowerName, u16_at};
 pub fn freshness_seconds(message: &[u8]) -> Option<u32> {
     let mut at = HEADER_BYTES;
     if u16_at(message, 4)? > 0 {
-        at = LowerName::read(message, at).ok()?.1 + 4;
+        at = LowerName::default().read(message, at).ok()? + 4;
     }
     let (answers, authorities) = (u16_at(message, 6)?, u16_at(message, 8)?);
     let mut records = Records::at(message, at);

@@ -29,64 +29,64 @@ pub struct LowerName {
     labels: u8,
 }
 
+/// The root.
+impl Default for LowerName {
+    fn default() -> Self {
+        Self {
+            bytes: [0; NAME_BYTES_MAX],
+            len: 1,
+            labels: 0,
+        }
+    }
+}
+
 impl LowerName {
-    /// Reads an uncompressed name at `at`; returns it with the offset behind it.
+    /// Reads an uncompressed name at `at` into this one; returns the offset behind it.
+    ///
+    /// A name is large to move and is read for every query, so the caller says where it is kept.
     ///
     /// # Errors
-    /// See [`NameError`]. A compression pointer is an error: the first question of a message has
-    /// nothing but the header before it.
-    pub fn read(packet: &[u8], at: usize) -> Result<(Self, usize), NameError> {
-        let mut name = Self {
-            bytes: [0; NAME_BYTES_MAX],
-            len: 0,
-            labels: 0,
-        };
-        let mut from = at;
+    /// See [`NameError`]; this name is then what it was. A compression pointer is an error: the first
+    /// question of a message has nothing but the header before it.
+    #[inline]
+    pub fn read(&mut self, packet: &[u8], at: usize) -> Result<usize, NameError> {
+        let (mut end, mut labels) = (at, 0);
         loop {
-            let length = *packet.get(from).ok_or(NameError::Cut)?;
+            let length = *packet.get(end).ok_or(NameError::Cut)?;
             if length & 0xc0 != 0 {
                 return Err(NameError::LabelType);
             }
-            let end = from + 1 + usize::from(length);
-            let label = packet.get(from..end).ok_or(NameError::Cut)?;
-            let filled = usize::from(name.len);
-            let room = name
-                .bytes
-                .get_mut(filled..filled + label.len())
-                .ok_or(NameError::TooLong)?;
-            for (to, byte) in room.iter_mut().zip(label) {
-                *to = byte.to_ascii_lowercase();
+            end += 1 + usize::from(length);
+            if end - at > NAME_BYTES_MAX {
+                return Err(NameError::TooLong);
             }
-            // At most 255 by the slice above, so it fits. A length byte is below 64, which
-            // lowercasing leaves alone.
-            name.len += length + 1;
-            from = end;
             if length == 0 {
-                return Ok((name, from));
+                break;
             }
-            name.labels += 1;
+            labels += 1;
         }
+        // A length byte is below 64, which lowercasing leaves alone.
+        let wire = packet.get(at..end).ok_or(NameError::Cut)?;
+        for (to, byte) in self.bytes.iter_mut().zip(wire) {
+            *to = byte.to_ascii_lowercase();
+        }
+        // At most 255, see above.
+        self.len = wire.len() as u8;
+        self.labels = labels;
+        Ok(end)
     }
 
     /// A lowercased, well-formed wire name of at most 255 bytes.
     #[must_use]
     pub fn of(name: &[u8]) -> Self {
-        Self::join(&[], name).unwrap_or(Self {
-            bytes: [0; NAME_BYTES_MAX],
-            len: 1,
-            labels: 0,
-        })
+        Self::join(&[], name).unwrap_or_default()
     }
 
     /// The labels `prefix` before `name`, both lowercased and well-formed; `None` when the whole is
     /// longer than a name may be.
     #[must_use]
     pub fn join(prefix: &[u8], name: &[u8]) -> Option<Self> {
-        let mut joined = Self {
-            bytes: [0; NAME_BYTES_MAX],
-            len: 0,
-            labels: 0,
-        };
+        let mut joined = Self::default();
         let len = prefix.len() + name.len();
         let to = joined.bytes.get_mut(..len)?;
         let (front, back) = to.split_at_mut(prefix.len());

@@ -1,5 +1,5 @@
 //! Reading a query: header, the one question, OPT and its options ([`super::options`]). Nothing is copied but the
-//! lowercased name.
+//! lowercased name, into a place that the caller has.
 //!
 //! The outcome is a [`Query`] to answer or a [`Rejection`]: either an error to send, with as much
 //! of the query as could be read, or silence. Silence is kept for what may not be answered at all
@@ -32,7 +32,7 @@ pub struct Header {
 #[derive(Clone, Debug)]
 pub struct Question<'a> {
     /// The name, lowercased for lookups.
-    pub name: LowerName,
+    pub name: &'a LowerName,
     /// Name, type and class as they arrived: copied into the response, which keeps the client's
     /// upper and lower case (draft-vixie-dnsext-dns0x20).
     pub wire: &'a [u8],
@@ -98,11 +98,12 @@ pub enum Rejection<'a> {
 }
 
 impl<'a> Query<'a> {
-    /// Reads a packet.
+    /// Reads a packet; the question's name is lowercased into `name`.
     ///
     /// # Errors
     /// [`Rejection`] says what to send instead of an answer.
-    pub fn read(packet: &'a [u8]) -> Result<Self, Rejection<'a>> {
+    #[inline]
+    pub fn read(packet: &'a [u8], name: &'a mut LowerName) -> Result<Self, Rejection<'a>> {
         let header = read_header(packet)?;
         let fail = |rcode, question, edns| Rejection::Error {
             rcode,
@@ -126,7 +127,8 @@ impl<'a> Query<'a> {
             let (rcode, edns) = without_question(packet, authorities, additionals);
             return Err(fail(rcode, None, edns));
         }
-        let question = read_question(packet).ok_or_else(|| fail(Rcode::FormErr, None, None))?;
+        let question =
+            read_question(packet, name).ok_or_else(|| fail(Rcode::FormErr, None, None))?;
         // An incremental transfer carries the client's SOA; it is refused later, not malformed.
         let authorities_max = u16::from(question.rtype == RType::IXFR);
         if authorities > authorities_max {
@@ -165,8 +167,9 @@ fn read_header(packet: &[u8]) -> Result<Header, Rejection<'_>> {
     })
 }
 
-fn read_question(packet: &[u8]) -> Option<Question<'_>> {
-    let (name, end) = LowerName::read(packet, HEADER_BYTES).ok()?;
+#[inline]
+fn read_question<'a>(packet: &'a [u8], name: &'a mut LowerName) -> Option<Question<'a>> {
+    let end = name.read(packet, HEADER_BYTES).ok()?;
     let rtype = RType(u16_at(packet, end)?);
     let class = Class(u16_at(packet, end + 2)?);
     Some(Question {
@@ -193,6 +196,7 @@ fn without_question(packet: &[u8], authorities: u16, additionals: u16) -> (Rcode
 
 /// Reads everything behind the question. The error carries OPT if it was understood before the
 /// fault, so that the FORMERR can go out with EDNS.
+#[inline]
 fn read_records(
     records: &mut Records<'_>,
     authorities: u16,

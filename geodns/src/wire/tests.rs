@@ -20,7 +20,9 @@ use super::{Header, Opcode, RType, Rcode, label_count, parent_of};
 #[test]
 fn names_are_lowercased_and_bounded() {
     let check = |wire: &[u8], expected: Result<(&[u8], usize), NameError>| {
-        let found = LowerName::read(wire, 0).map(|(name, end)| (name.as_bytes().to_vec(), end));
+        let mut name = LowerName::default();
+        let end = name.read(wire, 0);
+        let found = end.map(|end| (name.as_bytes().to_vec(), end));
         assert_eq!(
             found,
             expected.map(|(name, end)| (name.to_vec(), end)),
@@ -134,7 +136,8 @@ fn reads_what_hickory_wrote() {
         .insert(EdnsOption::Unknown(65_001, vec![1, 2, 3]));
     edns.options_mut().insert(EdnsOption::Subnet(subnet));
     let packet = hickory_query("WWW.example.", Some(edns));
-    let query = Query::read(&packet).unwrap();
+    let mut name = LowerName::default();
+    let query = Query::read(&packet, &mut name).unwrap();
     let header = Header {
         id: 0x1234,
         opcode: Opcode::QUERY,
@@ -158,7 +161,8 @@ fn reads_what_hickory_wrote() {
 #[test]
 fn responses_decode_and_keep_their_bound() {
     let packet = hickory_query("MiXed.example.", Some(HickoryEdns::new()));
-    let query = Query::read(&packet).unwrap();
+    let mut name = LowerName::default();
+    let query = Query::read(&packet, &mut name).unwrap();
     let subnet = ClientSubnet::read(&[0, 1, 20, 0, 10, 1, 0x20]).unwrap();
     let opt = OptReply {
         udp_bytes_max: 1232,
@@ -222,7 +226,8 @@ fn responses_decode_and_keep_their_bound() {
 #[test]
 fn a_buffer_too_small_for_the_question_gets_nothing() {
     let packet = hickory_query("a.example.", None);
-    let query = Query::read(&packet).unwrap();
+    let mut name = LowerName::default();
+    let query = Query::read(&packet, &mut name).unwrap();
     let mut out = [0; 20];
     assert!(
         ResponseWriter::start(&mut out, 512, query.header, Some(query.question.wire), None)
@@ -233,7 +238,8 @@ fn a_buffer_too_small_for_the_question_gets_nothing() {
 #[test]
 fn a_copied_set_takes_its_owner() {
     let packet = hickory_query("www.example.", None);
-    let query = Query::read(&packet).unwrap();
+    let mut name = LowerName::default();
+    let query = Query::read(&packet, &mut name).unwrap();
     let records = b"\xc0\x0c\0\x01\0\x01\0\0\0\x05\0\x04\x0a\0\0\x01\xc0\x0c\0\x01\0\x01\0\0\0\x05\0\x04\x0a\0\0\x02";
     let mut out = [0; 512];
     let mut writer =
@@ -256,7 +262,8 @@ proptest! {
     #[test]
     fn reading_never_panics_and_never_accepts_a_response(packet in proptest::collection::vec(any::<u8>(), 0..600)) {
         let is_response = packet.get(2).is_some_and(|byte| byte & 0x80 != 0);
-        match Query::read(&packet) {
+        let mut name = LowerName::default();
+        match Query::read(&packet, &mut name) {
             Ok(query) => {
                 prop_assert!(!is_response);
                 // Independent: hickory must agree that there is one question with this name.
@@ -282,9 +289,9 @@ proptest! {
         let mut packet = hickory_query("some.name.example.", Some(edns));
         let at = at % packet.len();
         packet[at] = to;
-        let _ = Query::read(&packet);
+        let _ = Query::read(&packet, &mut LowerName::default());
         packet.truncate(cut);
-        prop_assert!(Query::read(&packet).is_err() || cut >= packet.len());
+        prop_assert!(Query::read(&packet, &mut LowerName::default()).is_err() || cut >= packet.len());
     }
 
     #[test]

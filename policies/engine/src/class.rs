@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use builder::{ClassError, ClassPatch, ClassTableBuilder, MAX_CLASSES};
 pub use ranges::{CoverError, MAX_RANGES};
+pub(crate) use table::NO_RANGE;
 pub use table::{ClassMatch, ClassTable, Ranges};
 
 use crate::hash::{self, Fingerprint};

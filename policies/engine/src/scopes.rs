@@ -21,7 +21,7 @@ use std::net::IpAddr;
 
 use meridian_topology::ServiceIdx;
 
-use crate::class::{ClassMatch, ClassTable};
+use crate::class::{ClassMatch, ClassTable, NO_RANGE};
 use crate::hash::Fingerprint;
 use crate::plan::{MAX_ROUTE, Plan, Route};
 
@@ -52,8 +52,8 @@ pub struct Scopes {
     of_service: Box<[[u32; Merge::ALL.len()]]>,
     covers: Vec<Cover>,
     bytes: usize,
+    /// For addresses whose class is known without their range.
     v4: TopIndex,
-    v6: TopIndex,
 }
 
 impl Scopes {
@@ -83,8 +83,7 @@ impl Scopes {
                 })
         });
         scopes.of_service = of_service.collect::<Vec<_>>().into();
-        scopes.v4 = TopIndex::new(classes.v4().starts, |start| start >> 16);
-        scopes.v6 = TopIndex::new(classes.v6().starts, |start| (start >> 112) as u32);
+        scopes.v4 = TopIndex::new(classes.v4().starts);
         scopes
     }
 
@@ -126,7 +125,10 @@ impl Scopes {
         match address.to_canonical() {
             IpAddr::V4(v4) => {
                 let (address, starts) = (v4.to_bits(), classes.v4().starts);
-                let range = self.v4.find(starts, address, address >> 16);
+                let range = match own.range {
+                    NO_RANGE => self.v4.find(starts, address),
+                    range => range as usize,
+                };
                 let (before, behind) = cover.v4.around(starts, range);
                 beyond(
                     before.map(|edge| (address ^ (edge - 1)).leading_zeros()),
@@ -135,8 +137,7 @@ impl Scopes {
             }
             IpAddr::V6(v6) => {
                 let (address, starts) = (v6.to_bits(), classes.v6().starts);
-                let range = self.v6.find(starts, address, (address >> 112) as u32);
-                let (before, behind) = cover.v6.around(starts, range);
+                let (before, behind) = cover.v6.around(starts, own.range as usize);
                 beyond(
                     before.map(|edge| (address ^ (edge - 1)).leading_zeros()),
                     behind.map(|edge| (address ^ edge).leading_zeros()),
@@ -158,16 +159,16 @@ fn beyond(before: Option<u32>, behind: Option<u32>) -> u8 {
     bits(before).max(bits(behind)) as u8
 }
 
-/// For each value of the upper sixteen bits of an address, the first range that starts at or after its
-/// first address; one more at the end.
+/// For each value of the upper sixteen bits of an IPv4 address, the first range that starts at or after
+/// its first address; one more at the end.
 #[derive(Debug, Default)]
 struct TopIndex(Box<[u32]>);
 
 impl TopIndex {
-    fn new<A: Copy>(starts: &[A], top: impl Fn(A) -> u32) -> Self {
+    fn new(starts: &[u32]) -> Self {
         let mut index = vec![0_u32; (1 << 16) + 1];
         for start in starts {
-            index[top(*start) as usize + 1] += 1;
+            index[(start >> 16) as usize + 1] += 1;
         }
         for at in 1..index.len() {
             index[at] += index[at - 1];
@@ -177,11 +178,9 @@ impl TopIndex {
 
     /// The range that holds an address.
     #[inline]
-    fn find<A: Copy + Ord>(&self, starts: &[A], address: A, top: u32) -> usize {
-        let (low, high) = (
-            self.0[top as usize] as usize,
-            self.0[top as usize + 1] as usize,
-        );
+    fn find(&self, starts: &[u32], address: u32) -> usize {
+        let top = (address >> 16) as usize;
+        let (low, high) = (self.0[top] as usize, self.0[top + 1] as usize);
         let after = low + starts[low..high].partition_point(|start| *start <= address);
         // The first range starts at 0, so at least one start is not above the address.
         after.saturating_sub(1)

@@ -1,18 +1,21 @@
 //! The index over IPv4: two loads for nearly every address, no search.
 //!
-//! Structure: one entry for each value of an address's top sixteen bits; where a /16 has more than one
-//! range, the entry leads to a block of 256 entries, one for each /24. An entry is the whole answer, class
-//! and scope, wherever the ranges leave the /16 or /24 whole: every address in it then has the same
-//! shortest prefix. A /24 that ranges cut is searched from its first range on, in steps that double: it has
-//! at most 256 and mostly two or three, side by side in memory.
-//! (The scheme is Gupta, Lin and McKeown's DIR-24-8, with the first step split so that whole /16s cost
-//! four bytes.)
+//! Structure: one entry for each value of an address's top sixteen bits. A /16 that ranges cut a few
+//! times leads to its first range: the few starts behind it are side by side in memory and compared one
+//! and all. One that is cut more often leads to a block of 256 entries, one for each /24. An entry is the
+//! whole answer, class and scope, wherever the ranges leave the /16 or /24 whole: every address in it then
+//! has the same shortest prefix. A /24 that ranges cut is searched from its first range on, in steps that
+//! double: it has at most 256 and mostly two or three.
+//! (The scheme is Gupta, Lin and McKeown's DIR-24-8, with the first step split so that /16s of few ranges
+//! cost four bytes. A block has a kilobyte and is seldom in a cache; the starts of few ranges are.)
 //!
-//! Memory: 256 KiB and 1 KiB for each /16 that is cut, so 64 MiB at the very most.
+//! Memory: 256 KiB and 1 KiB for each /16 that is cut more than [`FEW_MAX`] times, so 64 MiB at the very
+//! most.
 
 use std::ops::Range;
 
 use super::ranges::Cover;
+use super::table::NO_RANGE;
 use super::{ClassId, ClassMatch};
 
 /// The upper two bits of an entry say what the rest is.
@@ -23,6 +26,14 @@ const ANSWER: u32 = 0b00 << 30;
 const BLOCK: u32 = 0b01 << 30;
 /// The rest is the number of the range that holds the first address of the /24.
 const SEARCH: u32 = 0b10 << 30;
+/// The rest is the number of the range that holds the first address of the /16, and below it, in
+/// [`FEW_BITS`], how many more begin in it.
+const FEW: u32 = 0b11 << 30;
+const FEW_BITS: u32 = 4;
+/// Most cuts of a /16 that are compared one and all.
+const FEW_MAX: usize = (1 << FEW_BITS) - 1;
+/// The first range whose number has no room beside [`FEW_BITS`].
+const FEW_RANGES: usize = 1 << (30 - FEW_BITS);
 
 /// Values of sixteen bits.
 const TOPS: usize = 1 << 16;
@@ -46,6 +57,11 @@ impl Direct {
             range = skip(cover, range, first);
             if is_whole(cover, range, first | 0xffff) {
                 top.push(answer(cover, range, first));
+                continue;
+            }
+            let cuts = skip(cover, range, first | 0xffff) - range;
+            if cuts <= FEW_MAX && range < FEW_RANGES {
+                top.push(FEW | (range as u32) << FEW_BITS | cuts as u32);
                 continue;
             }
             let mut block = [0; 256];
@@ -74,6 +90,13 @@ impl Direct {
     #[inline]
     pub fn lookup(&self, cover: &Cover<u32>, address: u32) -> ClassMatch {
         let mut entry = self.top[(address >> 16) as usize];
+        if entry & KIND == FEW {
+            let rest = entry & !KIND;
+            let (range, cuts) = ((rest >> FEW_BITS) as usize, rest as usize & FEW_MAX);
+            let starts = cover.starts()[range + 1..].iter().take(cuts);
+            let before = starts.filter(|start| **start <= address).count();
+            return cover.matched(range + before, address);
+        }
         if entry & KIND == BLOCK {
             let block = (entry & !KIND) as usize;
             entry = self.blocks[block][(address >> 8 & 0xff) as usize];
@@ -84,6 +107,7 @@ impl Direct {
         ClassMatch {
             class: ClassId(entry & 0xffff),
             prefix_len: (entry >> 16) as u8,
+            range: NO_RANGE,
         }
     }
 

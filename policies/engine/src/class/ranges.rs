@@ -116,10 +116,17 @@ impl<A: Address> Cover<A> {
         let low = candidates.start;
         let after = low + self.starts[candidates].partition_point(|start| *start <= address);
         // The first range starts at 0, so at least one start is not above the address.
-        let range = after.saturating_sub(1);
+        self.matched(after.saturating_sub(1), address)
+    }
+
+    /// What a lookup says of an address of a range.
+    #[inline]
+    pub fn matched(&self, range: usize, address: A) -> ClassMatch {
         ClassMatch {
             class: ClassId(u32::from(self.classes[range])),
             prefix_len: self.prefix_len(range, address),
+            // At most MAX_RANGES.
+            range: range as u32,
         }
     }
 

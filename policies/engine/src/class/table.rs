@@ -25,7 +25,13 @@ pub struct ClassMatch {
     /// Length of the shortest prefix around the address in which every address has this class: the
     /// scope that an ECS answer may claim (RFC 7871, section 7.2.1). 0 when all addresses agree.
     pub prefix_len: u8,
+    /// The range that has the address, where the lookup came to it, or [`NO_RANGE`]: it spares
+    /// [`crate::scopes`] the way there.
+    pub(crate) range: u32,
 }
+
+/// The lookup ended before it came to a range.
+pub(crate) const NO_RANGE: u32 = u32::MAX;
 
 /// Every class of client, and the class of every address.
 #[derive(Clone, Debug, Serialize, Deserialize)]
