@@ -4,7 +4,8 @@
 #   fuzz/run.sh TARGET SECONDS        TARGET: topology, policy, dns, proxy_protocol
 #
 # Stable Rust is enough: the flags below are what `cargo fuzz` passes, less the
-# address sanitizer, which needs nightly (the code has no `unsafe` to watch).
+# address sanitizer, which needs nightly. Of ours there is no `unsafe` for it to
+# watch here: that lives in geodns/mmsg and geodns/xdp, which no target calls.
 # Needs a C++ compiler for libFuzzer itself. Prints one line of figures at the
 # end and exits 1 on a finding, whose input lies in fuzz/artifacts/TARGET/.
 set -eu
