@@ -12,9 +12,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::sys::{Mapping, Plain};
 
-/// A ring's memory, either side.
+/// A ring's memory, either side: [`Producer::of`] or [`Consumer::of`] says which is ours.
 #[derive(Debug)]
-struct Ring<T> {
+pub(crate) struct Ring<T> {
     producer: NonNull<u32>,
     consumer: NonNull<u32>,
     flags: NonNull<u32>,
@@ -29,7 +29,7 @@ struct Ring<T> {
 unsafe impl<T: Plain> Send for Ring<T> {}
 
 impl<T: Plain> Ring<T> {
-    fn map(
+    pub(crate) fn map(
         fd: BorrowedFd<'_>,
         page: libc::off_t,
         at: &libc::xdp_ring_offset,
@@ -88,18 +88,12 @@ pub(crate) struct Producer<T> {
 }
 
 impl<T: Plain> Producer<T> {
-    pub(crate) fn map(
-        fd: BorrowedFd<'_>,
-        page: libc::off_t,
-        at: &libc::xdp_ring_offset,
-        size: u32,
-    ) -> io::Result<Self> {
-        let ring = Ring::map(fd, page, at, size)?;
-        Ok(Self {
+    pub(crate) fn of(ring: Ring<T>) -> Self {
+        Self {
             next: ring.producer().load(Ordering::Relaxed),
             seen: ring.consumer().load(Ordering::Acquire),
             ring,
-        })
+        }
     }
 
     /// How many entries fit; looks at the kernel's position only if fewer than `wanted` are known to.
@@ -151,18 +145,12 @@ pub(crate) struct Consumer<T> {
 }
 
 impl<T: Plain> Consumer<T> {
-    pub(crate) fn map(
-        fd: BorrowedFd<'_>,
-        page: libc::off_t,
-        at: &libc::xdp_ring_offset,
-        size: u32,
-    ) -> io::Result<Self> {
-        let ring = Ring::map(fd, page, at, size)?;
-        Ok(Self {
+    pub(crate) fn of(ring: Ring<T>) -> Self {
+        Self {
             next: ring.consumer().load(Ordering::Relaxed),
             seen: ring.producer().load(Ordering::Acquire),
             ring,
-        })
+        }
     }
 
     /// How many entries wait; looks at the kernel's position only if fewer than `wanted` are known to.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::XdpError;
 use crate::interface::Interface;
-use crate::ring::{Consumer, Producer};
+use crate::ring::{Consumer, Producer, Ring};
 use crate::sys::{Mapping, checked, get_option, set_option, socket};
 
 /// Most packets handled in one turn.
@@ -520,10 +520,10 @@ fn map_rings(fd: &OwnedFd, size: u32) -> io::Result<Rings> {
     let fill = libc::XDP_UMEM_PGOFF_FILL_RING.cast_signed();
     let completion = libc::XDP_UMEM_PGOFF_COMPLETION_RING.cast_signed();
     Ok((
-        Consumer::map(fd, libc::XDP_PGOFF_RX_RING, &at.rx, size)?,
-        Producer::map(fd, libc::XDP_PGOFF_TX_RING, &at.tx, size)?,
-        Producer::map(fd, fill, &at.fr, size)?,
-        Consumer::map(fd, completion, &at.cr, size)?,
+        Consumer::of(Ring::map(fd, libc::XDP_PGOFF_RX_RING, &at.rx, size)?),
+        Producer::of(Ring::map(fd, libc::XDP_PGOFF_TX_RING, &at.tx, size)?),
+        Producer::of(Ring::map(fd, fill, &at.fr, size)?),
+        Consumer::of(Ring::map(fd, completion, &at.cr, size)?),
     ))
 }
 
