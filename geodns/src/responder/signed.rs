@@ -144,6 +144,10 @@ impl<'z> Resolution<'z, '_, '_> {
             .record(section, owner, RType::RRSIG, ttl_seconds, data);
         if written.is_err() {
             self.writer.take_back(mark);
+        } else if self.terms.compact_ok {
+            // A server that denies compactly says so in every answer to CO, not in denials alone
+            // (RFC 9824 §5.1). Whatever else it serves is not denied so, and stays without.
+            self.writer.set_compact_ok();
         }
         written
     }

@@ -106,6 +106,8 @@ pub struct ResponseWriter<'b> {
     counts: [u16; 3],
     header: Header,
     truncated: bool,
+    /// CO in the response's OPT.
+    compact_ok: bool,
     opt: Option<OptReply<'b>>,
 }
 
@@ -137,6 +139,7 @@ impl<'b> ResponseWriter<'b> {
             counts: [0; 3],
             header,
             truncated: false,
+            compact_ok: false,
             opt,
         })
     }
@@ -311,6 +314,11 @@ impl<'b> ResponseWriter<'b> {
         }
     }
 
+    /// Sets CO, when the client speaks EDNS: the answer follows the rules of RFC 9824 §5.1.
+    pub fn set_compact_ok(&mut self) {
+        self.compact_ok = true;
+    }
+
     /// The reason to send beside an error code, when the client speaks EDNS.
     pub fn set_error(&mut self, error: ExtendedError) {
         if let Some(opt) = &mut self.opt {
@@ -322,7 +330,10 @@ impl<'b> ResponseWriter<'b> {
     #[must_use]
     pub fn finish(mut self, rcode: Rcode, authority: Authority) -> usize {
         if let Some(opt) = self.opt {
-            self.len += opt.write(&mut self.out[self.len..], self.len, rcode);
+            let at = self.len;
+            self.len += opt.write(&mut self.out[at..], at, rcode);
+            // The second bit of the flags, beside DO.
+            self.out[at + 7] |= u8::from(self.compact_ok) << 6;
         }
         let head = &mut self.out[..HEADER_BYTES];
         head[0..2].copy_from_slice(&self.header.id.to_be_bytes());

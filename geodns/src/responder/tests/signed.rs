@@ -280,6 +280,35 @@ fn codes_and_flags_of_denials() {
     assert!(ask(false, false, RecordType::A).authorities.len() == 1);
 }
 
+/// RFC 9824 §5.1: the response to CO has CO, whether the name exists or not.
+#[test]
+fn co_is_answered_with_co_where_we_sign() {
+    let signed = signed(Algorithm::Ed25519, 100);
+    let flags_of = |name: &str, flags: u8| {
+        let mut packet = Ask::new(name, RecordType::A).edns(|_| {}).bytes();
+        let at = packet.len() - 4;
+        packet[at] = flags;
+        let asked = super::asked(&packet, RESOLVER, Transport::Udp);
+        let mut out = [0; 1232];
+        let Outcome::Reply(reply) = answer(&signed.zones, &rules(), &asked, &mut out) else {
+            panic!("no answer")
+        };
+        // OPT is last, and without options here.
+        let opt = &out[reply.bytes - 11..reply.bytes];
+        assert_eq!(opt[..3], [0, 0, 41], "{name}");
+        opt[7]
+    };
+    for (name, asked, answered) in [
+        ("nope.example.test.", 0xc0, 0xc0),
+        ("www.example.test.", 0xc0, 0xc0),
+        ("nope.example.test.", 0x80, 0x80),
+        // Without signatures there is nothing compact to agree on.
+        ("nope.example.test.", 0x40, 0),
+    ] {
+        assert_eq!(flags_of(name, asked), answered, "{name} {asked:#x}");
+    }
+}
+
 #[test]
 fn the_budget_sends_udp_to_tcp_and_tcp_away() {
     let signed = signed(Algorithm::Ed25519, 1);
