@@ -2,7 +2,8 @@
 //! did and what comes next.
 //!
 //! A step that adds a key writes the private half before the facts that name it, and one that takes
-//! a key away changes the facts first: a node that reads in between finds every key it looks for.
+//! a key away changes the facts first: a node that reads in between finds every key it looks for. A
+//! step holds the zone's lock from before it reads the facts until it has written them.
 
 use std::path::Path;
 
@@ -13,6 +14,7 @@ use thiserror::Error;
 use super::config::{DnssecSettings, ZoneSigning};
 use super::key::{KeyError, KeyRole};
 use super::lifecycle::{KeyFacts, KeyState, NextStep, Patience, StepError, ZoneFacts, time_text};
+use super::lock::ZoneLock;
 use super::store::{KeyFolder, StoreError};
 
 /// A step that was not taken.
@@ -118,7 +120,7 @@ impl<'s> KeyDesk<'s> {
     /// # Errors
     /// [`DeskError`]
     pub fn generate(&self, roles: &[KeyRole], now: u64) -> Result<StepReport, DeskError> {
-        let mut facts = self.facts()?;
+        let (_lock, mut facts) = self.take()?;
         let mut did = Vec::new();
         for role in roles {
             // Asked before a file is written.
@@ -147,7 +149,7 @@ impl<'s> KeyDesk<'s> {
     /// # Errors
     /// [`DeskError`]
     pub fn import(&self, file: &Path, role: KeyRole, now: u64) -> Result<StepReport, DeskError> {
-        let mut facts = self.facts()?;
+        let (_lock, mut facts) = self.take()?;
         let first = facts.may_generate(role).is_ok();
         if !first {
             facts.may_roll(role, self.signing.algorithm)?;
@@ -172,7 +174,7 @@ impl<'s> KeyDesk<'s> {
     /// # Errors
     /// [`DeskError`]
     pub fn roll(&self, role: Option<KeyRole>, now: u64) -> Result<StepReport, DeskError> {
-        let mut facts = self.facts()?;
+        let (_lock, mut facts) = self.take()?;
         let role = role.unwrap_or_else(|| default_role(&facts));
         facts.may_roll(role, self.signing.algorithm)?;
         let key = self.folder.generate(&facts, self.signing.algorithm, role)?;
@@ -197,7 +199,7 @@ impl<'s> KeyDesk<'s> {
         patience: Patience,
         now: u64,
     ) -> Result<StepReport, DeskError> {
-        let mut facts = self.facts()?;
+        let (_lock, mut facts) = self.take()?;
         let replaced = facts.activate(tag, self.signing.timing, patience, now)?;
         let mut did = vec![format!("key {tag} signs now")];
         did.extend(replaced.map(|old| format!("key {old} is retired and stays published")));
@@ -209,7 +211,7 @@ impl<'s> KeyDesk<'s> {
     /// # Errors
     /// [`DeskError`]
     pub fn retire(&self, tag: u16, now: u64) -> Result<StepReport, DeskError> {
-        let mut facts = self.facts()?;
+        let (_lock, mut facts) = self.take()?;
         facts.retire(tag, now)?;
         self.finish(&facts, vec![format!("key {tag} is retired")])
     }
@@ -219,7 +221,7 @@ impl<'s> KeyDesk<'s> {
     /// # Errors
     /// [`DeskError`]
     pub fn ds_seen(&self, tag: u16, now: u64) -> Result<StepReport, DeskError> {
-        let mut facts = self.facts()?;
+        let (_lock, mut facts) = self.take()?;
         facts.ds_seen(tag, now)?;
         self.finish(
             &facts,
@@ -232,7 +234,7 @@ impl<'s> KeyDesk<'s> {
     /// # Errors
     /// [`DeskError`]
     pub fn remove(&self, tag: u16, patience: Patience, now: u64) -> Result<StepReport, DeskError> {
-        let mut facts = self.facts()?;
+        let (_lock, mut facts) = self.take()?;
         let gone = facts.remove(tag, self.signing.timing, patience, now)?;
         let report = self.finish(&facts, vec![format!("key {tag} is gone, its file too")])?;
         self.folder.delete(&facts.zone, &gone)?;
@@ -244,7 +246,7 @@ impl<'s> KeyDesk<'s> {
     /// # Errors
     /// [`DeskError`]
     pub fn unsign(&self, now: u64) -> Result<StepReport, DeskError> {
-        let mut facts = self.facts()?;
+        let (_lock, mut facts) = self.take()?;
         facts.unsign(now)?;
         let did = "CDS and CDNSKEY now ask the parent to remove its DS; the zone stays signed";
         self.finish(&facts, vec![did.into()])
@@ -255,7 +257,7 @@ impl<'s> KeyDesk<'s> {
     /// # Errors
     /// [`DeskError`]
     pub fn stay_signed(&self) -> Result<StepReport, DeskError> {
-        let mut facts = self.facts()?;
+        let (_lock, mut facts) = self.take()?;
         facts.stay_signed()?;
         let did = "CDS and CDNSKEY ask the parent for the keys again";
         self.finish(&facts, vec![did.into()])
@@ -266,7 +268,7 @@ impl<'s> KeyDesk<'s> {
     /// # Errors
     /// [`DeskError`]
     pub fn ds_gone(&self, now: u64) -> Result<StepReport, DeskError> {
-        let mut facts = self.facts()?;
+        let (_lock, mut facts) = self.take()?;
         facts.ds_gone(now)?;
         self.finish(&facts, vec!["noted that the parent has no DS".into()])
     }
@@ -276,7 +278,7 @@ impl<'s> KeyDesk<'s> {
     /// # Errors
     /// [`DeskError`]
     pub fn finish_unsigning(&self, patience: Patience, now: u64) -> Result<StepReport, DeskError> {
-        let mut facts = self.facts()?;
+        let (_lock, mut facts) = self.take()?;
         let gone = facts.unsigned(self.signing.timing, patience, now)?;
         let did = vec![format!(
             "{} keys are gone; the zone is served unsigned",
@@ -351,6 +353,12 @@ impl<'s> KeyDesk<'s> {
             });
         }
         Ok(shown)
+    }
+
+    /// The facts to change, and the lock to hold until they are written.
+    fn take(&self) -> Result<(ZoneLock, ZoneFacts), StoreError> {
+        let lock = self.folder.lock(&self.signing.zone)?;
+        Ok((lock, self.facts()?))
     }
 
     fn facts(&self) -> Result<ZoneFacts, StoreError> {

@@ -28,6 +28,7 @@ mod desk;
 mod key;
 mod keyring;
 mod lifecycle;
+mod lock;
 mod signer;
 mod signing;
 mod store;

@@ -73,6 +73,16 @@ pub enum StoreError {
         /// The tag of the file.
         found: u16,
     },
+    /// Another command works on the zone's keys.
+    #[error(
+        "another `meridian dns keys` command works on {zone} (it holds {path}); try again when it has ended"
+    )]
+    Busy {
+        /// The zone.
+        zone: String,
+        /// The lock's file.
+        path: PathBuf,
+    },
     /// No usable tag was found.
     #[error("every key generated for {zone} had the tag of another; try again")]
     Tags {

@@ -3,10 +3,11 @@
 use meridian_telemetry::Metrics;
 
 use super::super::config::{DnssecConfig, DnssecSettings, ZoneSigningConfig};
-use super::super::desk::KeyDesk;
+use super::super::desk::{DeskError, KeyDesk};
 use super::super::key::KeyRole;
 use super::super::lifecycle::Patience;
 use super::super::signing::{Look, Signing};
+use super::super::store::StoreError;
 use super::{NOW, wire};
 
 fn settings(folder: &std::path::Path) -> DnssecSettings {
@@ -64,4 +65,30 @@ fn a_running_node_follows_its_keys_and_keeps_the_last_good_ones() {
     desk.finish_unsigning(Patience::Skip, 5).unwrap();
     assert_eq!(signing.look(NOW), Look::Due);
     assert!(!signing.signs(&apex) && !problems());
+}
+
+#[test]
+fn two_commands_on_one_zone_do_not_run_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(folder.path());
+    let desk = KeyDesk::of(&settings, "a.test").unwrap();
+    desk.generate(&[KeyRole::Csk], 1).unwrap();
+    let facts = settings.folder.facts_file("a.test");
+    let before = std::fs::read(&facts).unwrap();
+
+    let other = settings.folder.lock("a.test.").unwrap();
+    let refused = desk.roll(None, 2).unwrap_err();
+    assert!(
+        matches!(&refused, DeskError::Store(StoreError::Busy { zone, .. }) if zone == "a.test"),
+        "{refused}"
+    );
+    assert!(refused.to_string().contains(".lock"), "{refused}");
+    assert_eq!(std::fs::read(&facts).unwrap(), before);
+    // Looking needs no lock, and neither does another zone.
+    assert_eq!(desk.list().unwrap().keys.len(), 1);
+    drop(settings.folder.lock("b.test").unwrap());
+
+    drop(other);
+    desk.roll(None, 3).unwrap();
+    assert_eq!(desk.list().unwrap().keys.len(), 2);
 }
