@@ -53,8 +53,8 @@ impl House {
         }
     }
 
-    /// Answers a message that is not one of many: the first message of the slow path's answer is all
-    /// there is room for.
+    /// Answers a message where one message is all there is room for: HTTP's body is one (RFC 8484 §6), so
+    /// the slow path refuses there what takes several.
     pub(super) async fn answer_one(
         &self,
         query: &[u8],

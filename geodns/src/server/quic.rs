@@ -1,7 +1,8 @@
 //! DNS over QUIC (RFC 9250): one query, one stream.
 //!
 //! quinn brings the streams; a stream holds two bytes of length and the query, ended by FIN, and gets
-//! the same back. What RFC 9250 §4.3.3 calls fatal (a message id other than 0, a length that is not
+//! the same back, several times for a zone transfer (§4.2). An answer that cannot be ended is reset: a
+//! FIN would say that it was all. What RFC 9250 §4.3.3 calls fatal (a message id other than 0, a length that is not
 //! the stream's, edns-tcp-keepalive, no FIN) closes the connection with DOQ_PROTOCOL_ERROR.
 //!
 //! Limits: streams per connection by configuration and the patience of every connection. While more
@@ -24,13 +25,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::DnsError;
 use super::accept::{DRAIN, House};
+use super::tcp::RESPONSE_BYTES;
 use super::udp::QUERY_BYTES_MAX;
 use crate::config::{QuicConfig, TcpSettings};
-use crate::responder::Transport;
+use crate::responder::{Outcome, Transport};
+use crate::transfer::SlowMessage;
 use crate::wire::{LowerName, Query};
 
 /// RFC 9250 §4.3.
 const NO_ERROR: VarInt = VarInt::from_u32(0x0);
+const INTERNAL_ERROR: VarInt = VarInt::from_u32(0x1);
 const PROTOCOL_ERROR: VarInt = VarInt::from_u32(0x2);
 const EXCESSIVE_LOAD: VarInt = VarInt::from_u32(0x4);
 /// What a client may send on one stream before it is read: a query and its length.
@@ -158,6 +162,8 @@ async fn queries(
             }
             // Gone.
             Some(Err(_)) => return NO_ERROR,
+            // Silent because it is being answered; every stream has a patience of its own.
+            None if !streams.is_empty() => {}
             // Silent too long.
             None => break NO_ERROR,
         }
@@ -199,20 +205,60 @@ async fn exchange(
         Some(Err(quinn::ReadToEndError::Read(_))) => return Ok(()),
     };
     let query = query_of(&framed).ok_or(ProtocolError)?;
-    let answered = house.answer_one(query, source, Transport::Quic);
-    let (message, _) = answered.await.ok_or(ProtocolError)?;
-    // At most 65,535 bytes: `TCP_BYTES_MAX`.
-    let length = (message.len() as u16).to_be_bytes();
-    let framed = [&length, &message[..]].concat();
-    let sent = house.seats.wait_for(async {
-        send.write_all(&framed).await.ok()?;
+    let mut message = vec![0; RESPONSE_BYTES];
+    let outcome = house
+        .responder
+        .answer_stream(query, source, Transport::Quic, &mut message);
+    let written = match outcome {
+        Outcome::Reply(reply) => write(send, &message[..reply.bytes], house).await,
+        Outcome::Slow => write_slowly(send, query, source, house).await?,
+        Outcome::Drop => return Err(ProtocolError),
+    };
+    if written.is_none() {
+        // The client may have left.
+        let _ = send.reset(INTERNAL_ERROR);
+        return Ok(());
+    }
+    let ended = house.seats.wait_for(async {
         send.finish().ok()?;
         // Until it has arrived: closing the connection would take it back.
         send.stopped().await.ok()
     });
     // The client may have left.
-    let _ = sent.await;
+    let _ = ended.await;
     Ok(())
+}
+
+/// Writes the slow path's answer, message by message as the client takes them; `None` when it does not
+/// in time. Not one message is a breach: it was no query.
+async fn write_slowly(
+    send: &mut SendStream,
+    query: &[u8],
+    source: SocketAddr,
+    house: &House,
+) -> Result<Option<()>, ProtocolError> {
+    let mut answers = house.slow.stream(SlowMessage {
+        packet: query.to_vec(),
+        source,
+        transport: Transport::Quic,
+    });
+    let mut next = Some(answers.next().await.ok_or(ProtocolError)?);
+    while let Some(message) = next {
+        if write(send, &message, house).await.is_none() {
+            return Ok(None);
+        }
+        next = answers.next().await;
+    }
+    Ok(Some(()))
+}
+
+/// Writes one message with its length; `None` when the client left or does not read.
+async fn write(send: &mut SendStream, message: &[u8], house: &House) -> Option<()> {
+    // At most 65,535 bytes: `TCP_BYTES_MAX`.
+    let length = (message.len() as u16).to_be_bytes();
+    let framed = [&length, message].concat();
+    let written = house.seats.wait_for(send.write_all(&framed));
+    written.await?.ok()
 }
 
 /// The query in a stream's bytes; `None` is a breach of RFC 9250 §4.3.3.

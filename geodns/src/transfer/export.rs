@@ -2,7 +2,7 @@
 //!
 //! A transfer is one [`Snapshot`], held for as long as it takes, and written message by message as
 //! the client takes them: a zone changed meanwhile is the next transfer's. Where an answer is one
-//! message (UDP, HTTPS, QUIC), an IXFR is answered when the steps fit into it, else by the SOA alone,
+//! message (UDP, HTTPS), an IXFR is answered when the steps fit into it, else by the SOA alone,
 //! which says "ask over TCP".
 //!
 //! Limits: `transfers.max_concurrent` at once over all zones; one more is answered SERVFAIL. Nobody
@@ -91,11 +91,12 @@ impl Exporter {
             Ok(serial) => serial,
             Err(()) => return reply.end(Rcode::FormErr, None).await,
         };
-        if !matches!(reply.transport, Transport::Tcp | Transport::Tls) {
+        // RFC 9250 §4.2 lets a QUIC stream carry several messages; a body of HTTP is one (RFC 8484 §6).
+        if matches!(reply.transport, Transport::Udp | Transport::Https) {
             return match client_serial {
                 Some(serial) => self.in_one_message(&archived, serial, reply).await,
                 None => {
-                    let why = "AXFR needs TCP or TLS";
+                    let why = "AXFR needs TCP, TLS or QUIC";
                     reply
                         .end(Rcode::Refused, Some((EDE_NOT_SUPPORTED, why)))
                         .await;

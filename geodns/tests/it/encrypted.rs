@@ -6,11 +6,13 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hickory_proto::op::Message;
+use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
 use meridian_accept::CertSource;
-use meridian_geodns::Transport;
 use meridian_geodns::config::{HttpsConfig, QuicConfig, TlsConfig};
+use meridian_geodns::transfer::PeerConfig;
+use meridian_geodns::zone::ZoneSource;
+use meridian_geodns::{DnsConfig, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -67,8 +69,13 @@ impl Certificate {
 
 /// A server with all three transports.
 fn rig(certificate: &Certificate) -> Rig {
+    rig_with(certificate, |_| {})
+}
+
+fn rig_with(certificate: &Certificate, more: impl FnOnce(&mut DnsConfig)) -> Rig {
     let listen: Vec<SocketAddr> = vec!["127.0.0.1:0".parse().unwrap()];
     Rig::start(|config| {
+        more(config);
         config.tcp.idle_timeout = meridian_topology::Millis(60_000);
         config.tls = Some(TlsConfig {
             listen: listen.clone(),
@@ -415,10 +422,8 @@ async fn ask_quic(connection: &quinn::Connection, stream: &[u8]) -> Result<Vec<u
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn quic_streams_are_answered_and_breaches_end_the_connection() {
-    let certificate = Certificate::new();
-    let rig = rig(&certificate);
+/// A client that speaks DoQ and trusts the certificate.
+fn quic_client(certificate: &Certificate) -> quinn::Endpoint {
     let mut roots = RootCertStore::empty();
     roots.add(certificate.der.clone()).unwrap();
     let mut tls = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
@@ -430,6 +435,87 @@ async fn quic_streams_are_answered_and_breaches_end_the_connection() {
     let tls = quinn::crypto::rustls::QuicClientConfig::try_from(tls).unwrap();
     let mut endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
     endpoint.set_default_client_config(quinn::ClientConfig::new(Arc::new(tls)));
+    endpoint
+}
+
+/// The messages of a stream, each behind its length.
+fn messages(mut stream: &[u8]) -> Vec<Message> {
+    let mut messages = Vec::new();
+    while let Some((length, rest)) = stream.split_first_chunk() {
+        let (message, rest) = rest.split_at(u16::from_be_bytes(*length).into());
+        messages.push(Message::from_vec(message).unwrap());
+        stream = rest;
+    }
+    assert!(stream.is_empty(), "bytes behind the last message");
+    messages
+}
+
+/// RFC 9250 §4.2: all messages of a transfer on one stream, then FIN. RFC 8484 §6: one, over HTTPS.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn quic_carries_a_transfer_of_many_messages_and_https_refuses_it() {
+    const HOSTS: usize = 9_000;
+    let certificate = Certificate::new();
+    let rig = rig_with(&certificate, |config| {
+        config.transfers.allow = vec![PeerConfig {
+            network: Some("127.0.0.0/8".parse().unwrap()),
+            tsig_key: None,
+        }];
+    });
+    let names: Vec<String> = (0..HOSTS).map(|nth| format!("host-{nth}")).collect();
+    let hosts: Vec<(&str, [u8; 4])> = names
+        .iter()
+        .map(|name| (name.as_str(), [192, 0, 2, 1]))
+        .collect();
+    let zone = crate::transfers::zone("large.test", 1, &hosts);
+    rig.shelf.put(ZoneSource::File, zone).unwrap();
+    let axfr = query(0, "large.test.", RecordType::AXFR, None);
+    let framed = [&u16::try_from(axfr.len()).unwrap().to_be_bytes()[..], &axfr].concat();
+
+    let endpoint = quic_client(&certificate);
+    let server = SocketAddr::from(([127, 0, 0, 1], port(&rig, Transport::Quic)));
+    let connection = endpoint.connect(server, "localhost").unwrap();
+    let connection = connection.await.unwrap();
+    let start = Instant::now();
+    let messages = loop {
+        let (mut send, mut receive) = connection.open_bi().await.unwrap();
+        send.write_all(&framed).await.unwrap();
+        send.finish().unwrap();
+        let read = receive.read_to_end(4 << 20);
+        let stream = tokio::time::timeout(DEADLINE, read).await.unwrap().unwrap();
+        let messages = messages(&stream);
+        if messages[0].metadata.response_code == ResponseCode::NoError {
+            break messages;
+        }
+        // Until the zone is built and archived.
+        assert!(start.elapsed() < DEADLINE, "{:?}", messages[0]);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert!(messages.len() > 1, "{} messages", messages.len());
+    assert!(messages.iter().all(|message| message.metadata.id == 0));
+    let records: Vec<_> = messages
+        .iter()
+        .flat_map(|message| &message.answers)
+        .collect();
+    // SOA at either end, NS, the address of ns, and the hosts.
+    assert_eq!(records.len(), HOSTS + 4);
+    for end in [records[0], records[records.len() - 1]] {
+        assert_eq!(end.record_type(), RecordType::SOA);
+    }
+
+    let path = format!("/dns-query?dns={}", base64url(&axfr));
+    if let Some((head, answer)) = curl(&rig, &certificate, &path, &[]) {
+        let answer = Message::from_vec(&answer).unwrap();
+        assert!(head.contains("http/2 200"), "{head}");
+        assert_eq!(answer.metadata.response_code, ResponseCode::Refused);
+    }
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn quic_streams_are_answered_and_breaches_end_the_connection() {
+    let certificate = Certificate::new();
+    let rig = rig(&certificate);
+    let endpoint = quic_client(&certificate);
     let server = SocketAddr::from(([127, 0, 0, 1], port(&rig, Transport::Quic)));
     let connect = async || {
         endpoint
