@@ -133,9 +133,10 @@ fn row(
         let packets: Vec<_> = (0..questions).map(|n| ask(round, n)).collect();
         let start = Instant::now();
         for (n, packet) in packets.iter().enumerate() {
+            let source = SocketAddr::from((client(n), 4242));
             let asked = Asked {
                 packet: black_box(packet),
-                source: SocketAddr::from((client(n), 4242)),
+                source: &source,
                 transport: Transport::Udp,
                 now_unix_seconds: NOW,
             };

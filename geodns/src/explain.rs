@@ -182,7 +182,7 @@ pub(crate) fn play(
     let packet = query_packet(question)?;
     let source = SocketAddr::new(question.client, SOURCE_PORT);
     let mut out = vec![0; TCP_BYTES_MAX];
-    let asked = Asked::now(&packet, source, Transport::Tcp);
+    let asked = Asked::now(&packet, &source, Transport::Tcp);
     let Outcome::Reply(reply) = answer(zones, &rules, &asked, &mut out) else {
         return Err(QueryExplainError::Unreadable("no answer at all".into()));
     };

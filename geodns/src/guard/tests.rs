@@ -44,7 +44,8 @@ fn reply(
 ) -> (Rcode, usize, Option<Vec<u8>>) {
     let packet = ask.bytes();
     let mut out = vec![0; 65_535];
-    let asked = asked(&packet, CLIENT, transport);
+    let source = CLIENT.parse().unwrap();
+    let asked = asked(&packet, &source, transport);
     let Outcome::Reply(reply) = answer(&zones_of(world()), rules, &asked, &mut out) else {
         panic!("no reply")
     };
@@ -136,7 +137,8 @@ fn padding_hides_lengths_where_nobody_reads_along() {
             let length = |ask: Ask| {
                 let packet = ask.bytes();
                 let mut out = vec![0; 4096];
-                let asked = asked(&packet, CLIENT, transport);
+                let source = CLIENT.parse().unwrap();
+                let asked = asked(&packet, &source, transport);
                 match answer(&zones_of(world()), &rules, &asked, &mut out) {
                     Outcome::Reply(reply) => reply.bytes,
                     other => panic!("{other:?}"),

@@ -19,9 +19,10 @@ fn ask(config: &IdentityConfig, name: &[u8], rtype: u8) -> Vec<u8> {
     packet.extend_from_slice(name);
     packet.extend([0, rtype, 0, 3]);
     packet.extend([0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 4, 0, 3, 0, 0]);
+    let source = "192.0.2.1:5300".parse().unwrap();
     let asked = Asked {
         packet: &packet,
-        source: "192.0.2.1:5300".parse().unwrap(),
+        source: &source,
         transport: Transport::Udp,
         now_unix_seconds: 1_700_000_000,
     };

@@ -42,7 +42,7 @@ impl<'r> Batch<'r> {
     pub fn answer(
         &mut self,
         packet: &[u8],
-        source: SocketAddr,
+        source: &SocketAddr,
         transport: Transport,
         out: &mut [u8],
     ) -> Outcome {
@@ -68,7 +68,7 @@ impl<'r> Batch<'r> {
     pub(super) fn answer_growing(
         &mut self,
         packet: &[u8],
-        source: SocketAddr,
+        source: &SocketAddr,
         transport: Transport,
         out: &mut Vec<u8>,
     ) -> Outcome {
@@ -91,7 +91,7 @@ impl<'r> Batch<'r> {
     const fn asked<'a>(
         &self,
         packet: &'a [u8],
-        source: SocketAddr,
+        source: &'a SocketAddr,
         transport: Transport,
     ) -> Asked<'a> {
         Asked {
@@ -107,7 +107,7 @@ impl<'r> Batch<'r> {
     fn show(
         &self,
         query: &[u8],
-        source: SocketAddr,
+        source: &SocketAddr,
         transport: Transport,
         outcome: &Outcome,
         out: &[u8],
@@ -122,7 +122,7 @@ impl<'r> Batch<'r> {
         tap.offer(&Tapped {
             query,
             response,
-            source,
+            source: *source,
             transport,
         });
     }

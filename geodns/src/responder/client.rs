@@ -32,18 +32,18 @@ impl EcsTrust {
 
 /// The client a question is answered for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Client {
+pub(super) struct Client<'q> {
     /// The subnet's address when a subnet was disclosed, else the resolver's.
     pub(super) address: IpAddr,
     /// The option to answer; its source prefix may be 0 (RFC 7871 §7.1.2: locate me by nothing).
-    pub(super) subnet: Option<ClientSubnet>,
+    pub(super) subnet: Option<&'q ClientSubnet>,
 }
 
-impl Client {
-    pub(super) fn of(edns: Option<&Edns>, source: SocketAddr, trust: &EcsTrust) -> Self {
+impl<'q> Client<'q> {
+    pub(super) fn of(edns: Option<&'q Edns>, source: &SocketAddr, trust: &EcsTrust) -> Self {
         let resolver = source.ip().to_canonical();
         let subnet = edns
-            .and_then(|edns| edns.subnet)
+            .and_then(|edns| edns.subnet.as_ref())
             .filter(|_| trust.believes(resolver));
         let address = match subnet {
             Some(subnet) if subnet.source_prefix() > 0 => subnet.address(),

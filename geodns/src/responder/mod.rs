@@ -35,7 +35,7 @@ use crate::guard::{CookieSeen, Guard, Visitor};
 use crate::identity::Identity;
 use crate::metrics::DnsMetrics;
 use crate::wire::{
-    Authority, Edns, HEADER_BYTES, LowerName, OptReply, PLAIN_UDP_BYTES_MAX, Query, Question,
+    Authority, Edns, HEADER_BYTES, OptReply, PLAIN_UDP_BYTES_MAX, Query, QueryRoom, Question,
     RType, Rcode, Rejection, ResponseWriter, TCP_BYTES_MAX,
 };
 use crate::zone::ZoneShelf;
@@ -100,7 +100,7 @@ pub struct Asked<'a> {
     /// The message, without a stream's length before it.
     pub packet: &'a [u8],
     /// Who sent it, or whose address is on it ([`Transport::is_spoofable`]).
-    pub source: SocketAddr,
+    pub source: &'a SocketAddr,
     /// How it came.
     pub transport: Transport,
     /// Seconds since 1970, read by the caller: once for many messages.
@@ -110,7 +110,7 @@ pub struct Asked<'a> {
 impl<'a> Asked<'a> {
     /// A message that arrives now, by this machine's clock.
     #[must_use]
-    pub fn now(packet: &'a [u8], source: SocketAddr, transport: Transport) -> Self {
+    pub fn now(packet: &'a [u8], source: &'a SocketAddr, transport: Transport) -> Self {
         Self {
             packet,
             source,
@@ -202,8 +202,8 @@ impl Subject {
 /// Answers one packet from `zones` into `out`; a function of its arguments.
 #[must_use]
 pub fn answer(zones: &Zones, rules: &AnswerRules, asked: &Asked<'_>, out: &mut [u8]) -> Outcome {
-    let mut name = LowerName::default();
-    let query = match Query::read(asked.packet, &mut name) {
+    let mut room = QueryRoom::default();
+    let query = match Query::read(asked.packet, &mut room) {
         Ok(query) if matches!(query.question.rtype, RType::AXFR | RType::IXFR) => {
             return Outcome::Slow;
         }
@@ -211,7 +211,7 @@ pub fn answer(zones: &Zones, rules: &AnswerRules, asked: &Asked<'_>, out: &mut [
         Err(Rejection::Slow) => return Outcome::Slow,
         Err(rejection) => return reject(rules, asked, &rejection, out),
     };
-    let visitor = rules.guard.see(asked, query.edns.as_ref());
+    let visitor = rules.guard.see(asked, query.edns);
     if let Some(rcode) = visitor.refused {
         let refused = Rejection::Error {
             rcode,
@@ -221,11 +221,11 @@ pub fn answer(zones: &Zones, rules: &AnswerRules, asked: &Asked<'_>, out: &mut [
         };
         return reject(rules, asked, &refused, out);
     }
-    let client = Client::of(query.edns.as_ref(), asked.source, &rules.ecs);
-    let limit = size_limit(rules, asked.transport, query.edns.as_ref());
+    let client = Client::of(query.edns, asked.source, &rules.ecs);
+    let limit = size_limit(rules, asked.transport, query.edns);
     let opt = query.edns.map(|edns| OptReply {
         subnet: client.subnet.map(|subnet| (subnet, 0)),
-        ..opt_reply(rules, asked, &edns, &visitor)
+        ..opt_reply(rules, asked, edns, &visitor)
     });
     let Some(mut writer) =
         ResponseWriter::start(out, limit, query.header, Some(query.question.wire), opt)
@@ -291,13 +291,13 @@ fn opt_reply<'a>(
     rules: &'a AnswerRules,
     asked: &Asked<'_>,
     edns: &Edns,
-    visitor: &Visitor,
+    visitor: &'a Visitor,
 ) -> OptReply<'a> {
     OptReply {
         udp_bytes_max: rules.udp_bytes_max,
         dnssec_ok: edns.dnssec_ok,
         subnet: None,
-        cookie: visitor.fresh_cookie,
+        cookie: visitor.fresh_cookie.as_ref(),
         keepalive_tenths: visitor.keepalive_tenths,
         nsid: rules.identity.nsid().filter(|_| edns.nsid),
         padded: edns.padding && asked.transport.is_encrypted(),
@@ -308,8 +308,8 @@ fn opt_reply<'a>(
 /// The empty, truncated response in the place of one that rate limiting withholds: the client's
 /// fresh cookie goes with it, so that the next question passes.
 fn slip(rules: &AnswerRules, asked: &Asked<'_>, withheld: &Reply, out: &mut [u8]) -> Outcome {
-    let mut name = LowerName::default();
-    let (header, question, edns) = match Query::read(asked.packet, &mut name) {
+    let mut room = QueryRoom::default();
+    let (header, question, edns) = match Query::read(asked.packet, &mut room) {
         Ok(query) => (query.header, Some(query.question.wire), query.edns),
         Err(Rejection::Error {
             header,
@@ -319,9 +319,9 @@ fn slip(rules: &AnswerRules, asked: &Asked<'_>, withheld: &Reply, out: &mut [u8]
         }) => (header, question, edns),
         Err(Rejection::Silence | Rejection::Slow) => return Outcome::Drop,
     };
-    let visitor = rules.guard.see(asked, edns.as_ref());
-    let opt = edns.map(|edns| opt_reply(rules, asked, &edns, &visitor));
-    let limit = size_limit(rules, asked.transport, edns.as_ref());
+    let visitor = rules.guard.see(asked, edns);
+    let opt = edns.map(|edns| opt_reply(rules, asked, edns, &visitor));
+    let limit = size_limit(rules, asked.transport, edns);
     let Some(mut writer) = ResponseWriter::start(out, limit, header, question, opt) else {
         return Outcome::Drop;
     };
@@ -352,9 +352,9 @@ fn reject(
         return Outcome::Drop;
     };
     // No client subnet: it may be what was malformed.
-    let visitor = rules.guard.see(asked, edns.as_ref());
-    let opt = edns.map(|edns| opt_reply(rules, asked, &edns, &visitor));
-    let limit = size_limit(rules, asked.transport, edns.as_ref());
+    let visitor = rules.guard.see(asked, edns);
+    let opt = edns.map(|edns| opt_reply(rules, asked, edns, &visitor));
+    let limit = size_limit(rules, asked.transport, edns);
     let Some(writer) = ResponseWriter::start(out, limit, header, question, opt) else {
         return Outcome::Drop;
     };
@@ -474,7 +474,7 @@ impl Responder {
         transport: Transport,
         out: &mut Vec<u8>,
     ) -> Outcome {
-        self.batch().answer_growing(packet, source, transport, out)
+        self.batch().answer_growing(packet, &source, transport, out)
     }
 }
 

@@ -77,7 +77,7 @@ impl Place<'_> {
 /// One question on its way through the zones.
 pub(super) struct Resolution<'z, 'w, 'b> {
     pub(super) zones: &'z Zones,
-    pub(super) client: &'w Client,
+    pub(super) client: &'w Client<'w>,
     pub(super) writer: &'w mut ResponseWriter<'b>,
     /// On what terms the answer is signed.
     pub(super) terms: Terms,

@@ -89,7 +89,7 @@ pub(super) fn steer<'z>(
     zones: &'z Zones,
     steered: SteeredIdx,
     rtype: RType,
-    client: &Client,
+    client: &Client<'_>,
     moment: Moment,
     room: &'z mut Room,
 ) -> (Steer<'z>, Option<SteeredFact>) {
@@ -198,7 +198,7 @@ impl Ends {
 struct Question<'z, 'q> {
     zones: &'z Zones,
     name: &'z SteeredName,
-    client: &'q Client,
+    client: &'q Client<'q>,
     class: ClassMatch,
     key: ClientKey,
     key_bits: u8,
@@ -345,7 +345,7 @@ impl<'z> Question<'z, '_> {
         );
         Chosen {
             published,
-            picks: &list[..picked.len],
+            picks: &list[..usize::from(picked.len)],
             picked,
         }
     }

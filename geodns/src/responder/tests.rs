@@ -10,6 +10,7 @@ mod signed;
 mod steering;
 mod table;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hickory_proto::op::{Edns, Message, Query};
@@ -94,10 +95,14 @@ impl Ask {
 }
 
 /// A message on the day that the zones were built.
-pub(crate) fn asked<'a>(packet: &'a [u8], source: &str, transport: Transport) -> Asked<'a> {
+pub(crate) fn asked<'a>(
+    packet: &'a [u8],
+    source: &'a SocketAddr,
+    transport: Transport,
+) -> Asked<'a> {
     Asked {
         packet,
-        source: source.parse().unwrap(),
+        source,
         transport,
         now_unix_seconds: 1_700_000_000,
     }
@@ -110,7 +115,13 @@ pub(super) fn reply_to(
     source: &str,
 ) -> Option<(Reply, Vec<u8>)> {
     let mut out = vec![0xaa; 65_535];
-    match answer(zones, &rules(), &asked(packet, source, transport), &mut out) {
+    let source = source.parse().unwrap();
+    match answer(
+        zones,
+        &rules(),
+        &asked(packet, &source, transport),
+        &mut out,
+    ) {
         Outcome::Drop | Outcome::Slow => None,
         Outcome::Reply(reply) => {
             assert!(
@@ -130,9 +141,10 @@ pub(super) fn reply_at(
     now_unix_seconds: u32,
 ) -> Option<(Reply, Vec<u8>)> {
     let mut out = vec![0; 1232];
+    let source = RESOLVER.parse().unwrap();
     let asked = Asked {
         now_unix_seconds,
-        ..asked(packet, RESOLVER, Transport::Udp)
+        ..asked(packet, &source, Transport::Udp)
     };
     match answer(zones, &rules(), &asked, &mut out) {
         Outcome::Drop | Outcome::Slow => None,
@@ -145,7 +157,8 @@ pub(super) fn reply_at(
 
 /// Whether the packet path hands a packet on.
 pub(super) fn is_slow(zones: &Zones, packet: &[u8]) -> bool {
-    let asked = asked(packet, RESOLVER, Transport::Udp);
+    let source = RESOLVER.parse().unwrap();
+    let asked = asked(packet, &source, Transport::Udp);
     matches!(
         answer(zones, &rules(), &asked, &mut [0; 512]),
         Outcome::Slow
@@ -289,7 +302,8 @@ fn subnets_of_the_untrusted_are_not_answered() {
     let check = |ecs: EcsTrust, expected: &str| {
         let rules = AnswerRules { ecs, ..rules() };
         let mut out = [0; 1232];
-        let asked = asked(&packet, "10.1.2.3:999", Transport::Udp);
+        let source = "10.1.2.3:999".parse().unwrap();
+        let asked = asked(&packet, &source, Transport::Udp);
         let Outcome::Reply(reply) = answer(&zones, &rules, &asked, &mut out) else {
             panic!("no reply");
         };
@@ -398,7 +412,8 @@ fn a_truncated_referral_or_denial_keeps_its_meaning() {
     ] {
         let packet = Ask::new(&name, RecordType::A).bytes();
         let mut out = [0; 300];
-        let asked = asked(&packet, RESOLVER, Transport::Udp);
+        let source = RESOLVER.parse().unwrap();
+        let asked = asked(&packet, &source, Transport::Udp);
         let outcome = answer(&zones, &rules(), &asked, &mut out);
         let Outcome::Reply(reply) = outcome else {
             panic!("{outcome:?}");

@@ -30,7 +30,7 @@ use super::udp::QUERY_BYTES_MAX;
 use crate::config::{QuicConfig, TcpSettings};
 use crate::responder::{Outcome, Transport};
 use crate::transfer::SlowMessage;
-use crate::wire::{LowerName, Query};
+use crate::wire::{Query, QueryRoom};
 
 /// RFC 9250 §4.3.
 const NO_ERROR: VarInt = VarInt::from_u32(0x0);
@@ -268,8 +268,8 @@ fn query_of(framed: &[u8]) -> Option<&[u8]> {
     if !is_whole || !query.starts_with(&[0, 0]) {
         return None;
     }
-    let mut name = LowerName::default();
-    let edns = Query::read(query, &mut name)
+    let mut room = QueryRoom::default();
+    let edns = Query::read(query, &mut room)
         .ok()
         .and_then(|query| query.edns);
     let asks_keepalive = edns.is_some_and(|edns| edns.keepalive_bytes.is_some());

@@ -140,7 +140,7 @@ impl Worker {
             if source.port() == 0 {
                 return None;
             }
-            match batch.answer(packet, source, Transport::Udp, out) {
+            match batch.answer(packet, &source, Transport::Udp, out) {
                 Outcome::Reply(reply) => return Some(reply.bytes),
                 Outcome::Slow => self.slow.datagram(packet, source, &self.socket),
                 Outcome::Drop => {}

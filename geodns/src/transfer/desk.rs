@@ -97,7 +97,7 @@ impl Desk {
         let outcome = self
             .responder
             .batch()
-            .answer(&plain, slow.source, slow.transport, &mut out);
+            .answer(&plain, &slow.source, slow.transport, &mut out);
         if let Outcome::Reply(written) = outcome {
             out.truncate(written.bytes);
             // Nobody is left to be told.

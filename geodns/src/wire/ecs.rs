@@ -4,7 +4,7 @@
 //! many address bytes as the source prefix needs and zero bits behind it. Anything else is FORMERR
 //! (RFC 7871 §6 and §7.2.1), "as a signal to the software developer making the request".
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use thiserror::Error;
 
@@ -58,6 +58,7 @@ impl ClientSubnet {
     ///
     /// # Errors
     /// See [`EcsError`].
+    #[inline]
     pub fn read(data: &[u8]) -> Result<Self, EcsError> {
         let family = u16_at(data, 0).ok_or(EcsError::Cut)?;
         let &[_, _, source_prefix, scope, ref address @ ..] = data else {
@@ -88,12 +89,20 @@ impl ClientSubnet {
         {
             return Err(EcsError::TrailingBits);
         }
-        let mut octets = [0u8; 16];
-        octets[..needed].copy_from_slice(address);
+        // Shifted together and not copied into an array: the address is read whole right away.
+        let bits = |bytes: usize| (0..bytes).map(|at| address.get(at).copied().unwrap_or(0));
         let address = if family == FAMILY_IPV6 {
-            IpAddr::V6(Ipv6Addr::from(octets))
+            IpAddr::V6(
+                bits(16)
+                    .fold(0u128, |all, byte| all << 8 | u128::from(byte))
+                    .into(),
+            )
         } else {
-            IpAddr::V4(Ipv4Addr::new(octets[0], octets[1], octets[2], octets[3]))
+            IpAddr::V4(
+                bits(4)
+                    .fold(0u32, |all, byte| all << 8 | u32::from(byte))
+                    .into(),
+            )
         };
         Ok(Self {
             family,

@@ -21,7 +21,9 @@ pub use fresh::freshness_seconds;
 pub use name::{LowerName, NameError, label_count, parent_of};
 pub use opt::{OptReply, PADDING_BLOCK_BYTES};
 pub use options::{CLIENT_COOKIE_BYTES, Cookie, SERVER_COOKIE_BYTES, ServerCookie};
-pub use query::{ADDITIONALS_MAX, Edns, Header, OPT_RECORD_BYTES, Query, Question, Rejection};
+pub use query::{
+    ADDITIONALS_MAX, Edns, Header, OPT_RECORD_BYTES, Query, QueryRoom, Question, Rejection,
+};
 pub use write::{
     Authority, ExtendedError, Full, Mark, Owner, RECORD_HEAD_BYTES, ResponseWriter, Section,
     TargetAt,

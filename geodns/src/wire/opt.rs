@@ -21,9 +21,9 @@ pub struct OptReply<'a> {
     /// DO, as the client sent it.
     pub dnssec_ok: bool,
     /// The client's subnet and the scope of our answer.
-    pub subnet: Option<(ClientSubnet, u8)>,
+    pub subnet: Option<(&'a ClientSubnet, u8)>,
     /// Client and server cookie (RFC 7873).
-    pub cookie: Option<[u8; options::CLIENT_COOKIE_BYTES + options::SERVER_COOKIE_BYTES]>,
+    pub cookie: Option<&'a [u8; options::CLIENT_COOKIE_BYTES + options::SERVER_COOKIE_BYTES]>,
     /// How long a silent stream stays open, in tenths of a second (RFC 7828).
     pub keepalive_tenths: Option<u16>,
     /// Which server this is (RFC 5001); at most 255 bytes.
@@ -58,7 +58,7 @@ impl OptReply<'_> {
             options.at += bytes;
         }
         if let Some(cookie) = self.cookie {
-            options.put(options::COOKIE, &[&cookie]);
+            options.put(options::COOKIE, &[cookie]);
         }
         if let Some(tenths) = self.keepalive_tenths {
             options.put(options::TCP_KEEPALIVE, &[&tenths.to_be_bytes()]);

@@ -74,9 +74,10 @@ pub(super) fn read(edns: &mut Edns, mut data: &[u8]) -> Result<(), ()> {
         match code {
             ecs::OPTION_CODE => {
                 let subnet = ClientSubnet::read(option).map_err(|_| ())?;
-                if edns.subnet.replace(subnet).is_some() {
+                if edns.subnet.is_some() {
                     return Err(());
                 }
+                edns.subnet = Some(subnet);
             }
             COOKIE if edns.cookie.is_none() => {
                 edns.cookie = Some(Cookie::read(option).ok_or(())?);

@@ -1,5 +1,6 @@
-//! Reading a query: header, the one question, OPT and its options ([`super::options`]). Nothing is copied but the
-//! lowercased name, into a place that the caller has.
+//! Reading a query: header, the one question, OPT and its options ([`super::options`]). What has to be
+//! worked out, the lowercased name and OPT, goes into room that the caller has and stays there: a copy
+//! of bytes written just before waits until the processor has stored them.
 //!
 //! The outcome is a [`Query`] to answer or a [`Rejection`]: either an error to send, with as much
 //! of the query as could be read, or silence. Silence is kept for what may not be answered at all
@@ -42,8 +43,15 @@ pub struct Question<'a> {
     pub class: Class,
 }
 
+/// Room for the parts of a query that are not read where they stand in the packet.
+#[derive(Clone, Debug, Default)]
+pub struct QueryRoom {
+    name: LowerName,
+    edns: Edns,
+}
+
 /// The OPT record of a query (RFC 6891).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Edns {
     /// EDNS version; only 0 exists.
     pub version: u8,
@@ -73,7 +81,7 @@ pub struct Query<'a> {
     /// The one question.
     pub question: Question<'a>,
     /// EDNS, if the client speaks it.
-    pub edns: Option<Edns>,
+    pub edns: Option<&'a Edns>,
 }
 
 /// A packet that is not a query to look up: malformed, of another operation or version, or asking for
@@ -93,17 +101,18 @@ pub enum Rejection<'a> {
         /// The question, when it was read before the error.
         question: Option<&'a [u8]>,
         /// OPT, when it was read before the error; without it the error goes out plain.
-        edns: Option<Edns>,
+        edns: Option<&'a Edns>,
     },
 }
 
 impl<'a> Query<'a> {
-    /// Reads a packet; the question's name is lowercased into `name`.
+    /// Reads a packet.
     ///
     /// # Errors
     /// [`Rejection`] says what to send instead of an answer.
     #[inline]
-    pub fn read(packet: &'a [u8], name: &'a mut LowerName) -> Result<Self, Rejection<'a>> {
+    pub fn read(packet: &'a [u8], room: &'a mut QueryRoom) -> Result<Self, Rejection<'a>> {
+        let QueryRoom { name, edns } = room;
         let header = read_header(packet)?;
         let fail = |rcode, question, edns| Rejection::Error {
             rcode,
@@ -124,7 +133,7 @@ impl<'a> Query<'a> {
             return Err(fail(Rcode::FormErr, None, None));
         }
         if questions == 0 {
-            let (rcode, edns) = without_question(packet, authorities, additionals);
+            let (rcode, edns) = without_question(packet, authorities, additionals, edns);
             return Err(fail(rcode, None, edns));
         }
         let question =
@@ -135,8 +144,11 @@ impl<'a> Query<'a> {
             return Err(fail(Rcode::FormErr, Some(question.wire), None));
         }
         let mut records = Records::at(packet, HEADER_BYTES + question.wire.len());
-        let edns = read_records(&mut records, authorities, additionals)
-            .map_err(|edns| fail(Rcode::FormErr, Some(question.wire), edns))?;
+        let read = read_records(&mut records, authorities, additionals, edns);
+        let edns = records.opt.then_some(&*edns);
+        if read.is_none() {
+            return Err(fail(Rcode::FormErr, Some(question.wire), edns));
+        }
         if records.signed {
             return Err(Rejection::Slow);
         }
@@ -182,53 +194,55 @@ fn read_question<'a>(packet: &'a [u8], name: &'a mut LowerName) -> Option<Questi
 
 /// A query for nothing but a fresh cookie is answered with one (RFC 7873 §5.4); any other without a
 /// question is malformed.
-fn without_question(packet: &[u8], authorities: u16, additionals: u16) -> (Rcode, Option<Edns>) {
+fn without_question<'a>(
+    packet: &[u8],
+    authorities: u16,
+    additionals: u16,
+    edns: &'a mut Edns,
+) -> (Rcode, Option<&'a Edns>) {
     let mut records = Records::at(packet, HEADER_BYTES);
     if authorities > 0 {
         return (Rcode::FormErr, None);
     }
-    match read_records(&mut records, 0, additionals) {
-        Ok(Some(edns)) if edns.version != 0 => (Rcode::BadVers, Some(edns)),
-        Ok(Some(edns)) if edns.cookie.is_some() => (Rcode::NoError, Some(edns)),
-        Ok(edns) | Err(edns) => (Rcode::FormErr, edns),
+    let read = read_records(&mut records, 0, additionals, edns);
+    match (read, records.opt.then_some(&*edns)) {
+        (Some(()), Some(edns)) if edns.version != 0 => (Rcode::BadVers, Some(edns)),
+        (Some(()), Some(edns)) if edns.cookie.is_some() => (Rcode::NoError, Some(edns)),
+        (_, edns) => (Rcode::FormErr, edns),
     }
 }
 
-/// Reads everything behind the question. The error carries OPT if it was understood before the
-/// fault, so that the FORMERR can go out with EDNS.
+/// Reads everything behind the question, OPT into `edns`; `None` for a fault. OPT that was understood
+/// before it counts ([`Records::opt`]), so that the FORMERR can go out with EDNS.
 #[inline]
 fn read_records(
     records: &mut Records<'_>,
     authorities: u16,
     additionals: u16,
-) -> Result<Option<Edns>, Option<Edns>> {
-    let mut edns = None;
+    edns: &mut Edns,
+) -> Option<()> {
     for _ in 0..authorities {
-        records.next().ok_or(edns)?;
+        records.next()?;
     }
     for _ in 0..additionals {
-        let record = records.next().ok_or(edns)?;
+        let record = records.next()?;
         records.signed |= record.rtype == RType::TSIG;
         if record.rtype != RType::OPT {
             continue;
         }
-        if edns.is_some() || !record.owner_is_root {
-            return Err(edns);
+        if records.opt || !record.owner_is_root {
+            return None;
         }
-        let mut read = record.edns();
+        records.opt = true;
+        *edns = record.edns();
         // Options of a version we do not know are not ours to judge (RFC 6891 §6.1.3).
-        if read.version == 0 && options::read(&mut read, record.data).is_err() {
+        if edns.version == 0 && options::read(edns, record.data).is_err() {
             // It may be the subnet that was malformed, so none is answered.
-            read.subnet = None;
-            return Err(Some(read));
+            edns.subnet = None;
+            return None;
         }
-        edns = Some(read);
     }
-    if records.at == records.packet.len() {
-        Ok(edns)
-    } else {
-        Err(edns)
-    }
+    (records.at == records.packet.len()).then_some(())
 }
 
 /// A record of a query, as much of it as is looked at.
@@ -263,6 +277,8 @@ pub(super) struct Records<'a> {
     at: usize,
     /// A TSIG record went by.
     signed: bool,
+    /// OPT went by.
+    opt: bool,
 }
 
 impl<'a> Records<'a> {
@@ -272,6 +288,7 @@ impl<'a> Records<'a> {
             packet,
             at,
             signed: false,
+            opt: false,
         }
     }
 

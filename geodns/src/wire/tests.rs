@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use super::ecs::{ClientSubnet, EcsError};
 use super::name::{LowerName, NameError};
 use super::opt::OptReply;
-use super::query::{Query, Rejection};
+use super::query::{Query, QueryRoom, Rejection};
 use super::write::{Authority, ExtendedError, Full, Owner, ResponseWriter, Section};
 use super::{Header, Opcode, RType, Rcode, label_count, parent_of};
 
@@ -136,8 +136,8 @@ fn reads_what_hickory_wrote() {
         .insert(EdnsOption::Unknown(65_001, vec![1, 2, 3]));
     edns.options_mut().insert(EdnsOption::Subnet(subnet));
     let packet = hickory_query("WWW.example.", Some(edns));
-    let mut name = LowerName::default();
-    let query = Query::read(&packet, &mut name).unwrap();
+    let mut room = QueryRoom::default();
+    let query = Query::read(&packet, &mut room).unwrap();
     let header = Header {
         id: 0x1234,
         opcode: Opcode::QUERY,
@@ -161,13 +161,13 @@ fn reads_what_hickory_wrote() {
 #[test]
 fn responses_decode_and_keep_their_bound() {
     let packet = hickory_query("MiXed.example.", Some(HickoryEdns::new()));
-    let mut name = LowerName::default();
-    let query = Query::read(&packet, &mut name).unwrap();
+    let mut room = QueryRoom::default();
+    let query = Query::read(&packet, &mut room).unwrap();
     let subnet = ClientSubnet::read(&[0, 1, 20, 0, 10, 1, 0x20]).unwrap();
     let opt = OptReply {
         udp_bytes_max: 1232,
         dnssec_ok: true,
-        subnet: Some((subnet, 0)),
+        subnet: Some((&subnet, 0)),
         ..OptReply::default()
     };
     let mut out = [0xaa; 512];
@@ -226,8 +226,8 @@ fn responses_decode_and_keep_their_bound() {
 #[test]
 fn a_buffer_too_small_for_the_question_gets_nothing() {
     let packet = hickory_query("a.example.", None);
-    let mut name = LowerName::default();
-    let query = Query::read(&packet, &mut name).unwrap();
+    let mut room = QueryRoom::default();
+    let query = Query::read(&packet, &mut room).unwrap();
     let mut out = [0; 20];
     assert!(
         ResponseWriter::start(&mut out, 512, query.header, Some(query.question.wire), None)
@@ -238,8 +238,8 @@ fn a_buffer_too_small_for_the_question_gets_nothing() {
 #[test]
 fn a_copied_set_takes_its_owner() {
     let packet = hickory_query("www.example.", None);
-    let mut name = LowerName::default();
-    let query = Query::read(&packet, &mut name).unwrap();
+    let mut room = QueryRoom::default();
+    let query = Query::read(&packet, &mut room).unwrap();
     let records = b"\xc0\x0c\0\x01\0\x01\0\0\0\x05\0\x04\x0a\0\0\x01\xc0\x0c\0\x01\0\x01\0\0\0\x05\0\x04\x0a\0\0\x02";
     let mut out = [0; 512];
     let mut writer =
@@ -262,8 +262,8 @@ proptest! {
     #[test]
     fn reading_never_panics_and_never_accepts_a_response(packet in proptest::collection::vec(any::<u8>(), 0..600)) {
         let is_response = packet.get(2).is_some_and(|byte| byte & 0x80 != 0);
-        let mut name = LowerName::default();
-        match Query::read(&packet, &mut name) {
+        let mut room = QueryRoom::default();
+        match Query::read(&packet, &mut room) {
             Ok(query) => {
                 prop_assert!(!is_response);
                 // Independent: hickory must agree that there is one question with this name.
@@ -289,9 +289,9 @@ proptest! {
         let mut packet = hickory_query("some.name.example.", Some(edns));
         let at = at % packet.len();
         packet[at] = to;
-        let _ = Query::read(&packet, &mut LowerName::default());
+        let _ = Query::read(&packet, &mut QueryRoom::default());
         packet.truncate(cut);
-        prop_assert!(Query::read(&packet, &mut LowerName::default()).is_err() || cut >= packet.len());
+        prop_assert!(Query::read(&packet, &mut QueryRoom::default()).is_err() || cut >= packet.len());
     }
 
     #[test]

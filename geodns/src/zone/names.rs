@@ -77,13 +77,14 @@ fn hash_of(name: &[u8]) -> u64 {
     let mut add = |word: u64| {
         hash = (hash.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
     };
-    let (words, rest) = name.as_chunks::<8>();
-    for word in words {
+    for word in name.as_chunks::<8>().0 {
         add(u64::from_le_bytes(*word));
     }
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    add(u64::from_le_bytes(last));
+    match name.last_chunk::<8>() {
+        // Some bytes twice is cheaper than the rest one by one.
+        Some(last) => add(u64::from_le_bytes(*last)),
+        None => add(name.iter().fold(0, |all, byte| all << 8 | u64::from(*byte))),
+    }
     // Multiplication mixes upwards only, and the table indexes by the low bits.
     hash ^ (hash >> 32)
 }

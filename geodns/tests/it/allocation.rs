@@ -177,7 +177,7 @@ fn check_questions(
         let mut batch = responder.batch();
         let mut replies = 0;
         for packet in &packets {
-            if let Outcome::Reply(_) = batch.answer(packet, source, Transport::Udp, &mut out) {
+            if let Outcome::Reply(_) = batch.answer(packet, &source, Transport::Udp, &mut out) {
                 replies += 1;
             }
         }

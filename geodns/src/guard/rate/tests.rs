@@ -27,9 +27,10 @@ fn config() -> RateLimitConfig {
 fn rulings(limiter: &RateLimiter, packet: &[u8], source: &str, now: u32, count: u32) -> [u32; 3] {
     let zones = zones_of(crate::fixture::world());
     let mut seen = [0; 3];
+    let source = source.parse().unwrap();
     let asked = Asked {
         now_unix_seconds: now,
-        ..asked(packet, source, Transport::Udp)
+        ..asked(packet, &source, Transport::Udp)
     };
     let mut out = [0; 4096];
     let Outcome::Reply(reply) = answer(&zones, &rules(), &asked, &mut out) else {
@@ -81,7 +82,8 @@ fn wildcards_have_one_account() {
     let mut passed = 0;
     for n in 0..50 {
         let packet = query(&format!("n{n}.wild.example.test."));
-        let asked = asked(&packet, CLIENT, Transport::Udp);
+        let source = CLIENT.parse().unwrap();
+        let asked = asked(&packet, &source, Transport::Udp);
         let mut out = [0; 4096];
         let Outcome::Reply(reply) = answer(&zones, &rules(), &asked, &mut out) else {
             panic!("no reply")
@@ -149,7 +151,8 @@ fn a_flood_of_networks_does_not_free_the_one_that_is_limited() {
     let packet = query("www.example.test.");
     let zones = zones_of(crate::fixture::world());
     let mut out = [0; 4096];
-    let base = asked(&packet, CLIENT, Transport::Udp);
+    let source = CLIENT.parse().unwrap();
+    let base = asked(&packet, &source, Transport::Udp);
     let Outcome::Reply(reply) = answer(&zones, &rules(), &base, &mut out) else {
         panic!("no reply")
     };
@@ -162,8 +165,9 @@ fn a_flood_of_networks_does_not_free_the_one_that_is_limited() {
         };
         passed += u32::from(limiter.rule(&asked, &reply) == Ruling::Pass);
         let network = Ipv4Addr::from_bits(0x0a00_0000 | n << 8);
+        let neighbour = SocketAddr::from((network, 53));
         let spread = Asked {
-            source: SocketAddr::from((network, 53)),
+            source: &neighbour,
             ..asked
         };
         assert_eq!(limiter.rule(&spread, &reply), Ruling::Pass);

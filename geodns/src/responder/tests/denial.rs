@@ -151,9 +151,10 @@ fn what_does_not_fit_is_marked_and_keeps_its_code() {
         let mut truncated = 0;
         for bytes_max in 60..1_000 {
             let mut out = vec![0; bytes_max];
+            let source = RESOLVER.parse().unwrap();
             let asked = Asked {
                 packet: &packet,
-                source: RESOLVER.parse().unwrap(),
+                source: &source,
                 transport: Transport::Udp,
                 now_unix_seconds: 1,
             };

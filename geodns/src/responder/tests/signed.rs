@@ -81,9 +81,10 @@ impl Signed {
             edns.set_dnssec_ok(true).set_max_payload(1232);
         });
         let packet = ask.bytes();
+        let source = RESOLVER.parse().unwrap();
         let asked = Asked {
             packet: &packet,
-            source: RESOLVER.parse().unwrap(),
+            source: &source,
             transport,
             now_unix_seconds: now,
         };
@@ -254,7 +255,8 @@ fn codes_and_flags_of_denials() {
         // OPT is last, without options: its flags are the third and fourth byte of the TTL.
         let flags = packet.len() - 4;
         packet[flags] |= if co { 0x40 } else { 0 };
-        let asked = super::asked(&packet, RESOLVER, Transport::Udp);
+        let source = RESOLVER.parse().unwrap();
+        let asked = super::asked(&packet, &source, Transport::Udp);
         let mut out = [0; 1232];
         match answer(&signed.zones, &rules(), &asked, &mut out) {
             Outcome::Reply(reply) => decode(&out[..reply.bytes]),
@@ -288,7 +290,8 @@ fn co_is_answered_with_co_where_we_sign() {
         let mut packet = Ask::new(name, RecordType::A).edns(|_| {}).bytes();
         let at = packet.len() - 4;
         packet[at] = flags;
-        let asked = super::asked(&packet, RESOLVER, Transport::Udp);
+        let source = RESOLVER.parse().unwrap();
+        let asked = super::asked(&packet, &source, Transport::Udp);
         let mut out = [0; 1232];
         let Outcome::Reply(reply) = answer(&signed.zones, &rules(), &asked, &mut out) else {
             panic!("no answer")
@@ -335,7 +338,8 @@ fn a_key_set_and_its_signatures_count_towards_the_size() {
         .edns(|edns| _ = edns.set_dnssec_ok(true).set_max_payload(512))
         .bytes();
     let mut out = [0; 230];
-    let asked = super::asked(&packet, RESOLVER, Transport::Udp);
+    let source = RESOLVER.parse().unwrap();
+    let asked = super::asked(&packet, &source, Transport::Udp);
     let Outcome::Reply(reply) = answer(&signed.zones, &rules(), &asked, &mut out) else {
         panic!("no answer")
     };

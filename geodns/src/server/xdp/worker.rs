@@ -146,7 +146,7 @@ impl Worker {
             let room = out.get_mut(query.headers_bytes()..)?;
             let most = query.message_bytes_max(*mtu).min(room.len());
             let room = &mut room[..most];
-            match batch.answer(query.message, query.source, Transport::Udp, room) {
+            match batch.answer(query.message, &query.source, Transport::Udp, room) {
                 Outcome::Reply(reply) => query.seal(frame, out, reply.bytes),
                 Outcome::Slow => {
                     slow.take(&query);

@@ -132,8 +132,8 @@ impl Wanted {
 /// and so for which clients and how long it is good.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Picked {
-    /// How many.
-    pub len: usize,
+    /// How many, at most [`MAX_ANSWERS`]; small, so that all of this is handed over in a register.
+    pub len: u8,
     /// Whether another key of the same class could have got other endpoints.
     pub by_chance: bool,
     /// Whether the regions that share the class's clients decided alone: classes that share the same
@@ -234,8 +234,8 @@ impl Plan {
         out: &mut [Pick],
     ) -> usize {
         let wanted = Wanted::up_to(out.len());
-        self.pick_many_of(service, class, key, bits, wanted, out)
-            .len
+        let picked = self.pick_many_of(service, class, key, bits, wanted, out);
+        usize::from(picked.len)
     }
 
     /// As [`Self::pick_many`], but as many and of the family that `wanted` says, and with what the
@@ -339,7 +339,8 @@ impl List<'_> {
             .iter()
             .map(|entry| self.bits.changed(self.pool(entry)));
         Picked {
-            len: picks.len(),
+            // At most `MAX_ANSWERS`.
+            len: picks.len() as u8,
             by_chance: !picks.is_empty() && (ramping || self.is_chance(filter, within, picks, end)),
             by_spread,
             ramping,
