@@ -144,7 +144,10 @@ impl DnsServer {
         let listeners: Vec<Listener> = settings
             .listen
             .iter()
-            .map(|address| Listener::open(*address, settings.workers))
+            .map(|address| {
+                let udp_bytes_max = settings.rules.udp_bytes_max;
+                Listener::open(*address, settings.workers, udp_bytes_max)
+            })
             .collect::<Result<_, _>>()?;
         let following = CancellationToken::new();
         let prepared = Prepared::load(&settings.transfers, shelf, metrics, &following)?;
@@ -336,23 +339,23 @@ impl Listener {
         self.address
     }
 
-    fn open(address: SocketAddr, workers: usize) -> Result<Self, DnsError> {
+    fn open(address: SocketAddr, workers: usize, udp_bytes_max: u16) -> Result<Self, DnsError> {
         let tries = if address.port() == 0 {
             FREE_PORT_TRIES
         } else {
             1
         };
-        let mut last = Self::open_once(address, workers);
+        let mut last = Self::open_once(address, workers, udp_bytes_max);
         for _ in 1..tries {
             if last.is_ok() {
                 break;
             }
-            last = Self::open_once(address, workers);
+            last = Self::open_once(address, workers, udp_bytes_max);
         }
         last
     }
 
-    fn open_once(wanted: SocketAddr, workers: usize) -> Result<Self, DnsError> {
+    fn open_once(wanted: SocketAddr, workers: usize, udp_bytes_max: u16) -> Result<Self, DnsError> {
         let shared = BindOptions {
             sharing: PortSharing::Shared,
             ..BindOptions::default()
@@ -366,7 +369,7 @@ impl Listener {
         };
         let address = tcp.local_addr().map_err(socket_error)?;
         let udp = (0..workers)
-            .map(|_| udp::prepare(bind_udp(address, shared)?).map_err(socket_error))
+            .map(|_| udp::prepare(bind_udp(address, shared)?, udp_bytes_max).map_err(socket_error))
             .collect::<Result<_, DnsError>>()?;
         Ok(Self { address, udp, tcp })
     }

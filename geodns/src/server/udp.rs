@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use meridian_mmsg::{Batch, Destination};
+use rustix::net::sockopt::{self, Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery};
 use socket2::SockRef;
 
 use crate::config::UDP_BYTES_RANGE;
@@ -24,12 +25,30 @@ pub(super) const QUERY_BYTES_MAX: usize = meridian_mmsg::QUERY_BYTES_MAX;
 const _: () = assert!(*UDP_BYTES_RANGE.end() as usize <= meridian_mmsg::REPLY_BYTES_MAX);
 /// Socket buffer asked for, so that a burst survives the thread being descheduled; the system caps it.
 const RECEIVE_BUFFER_BYTES: usize = 4 * 1024 * 1024;
+/// Longest reply that fits into one packet of every link: the least MTU of IPv6 (RFC 8200 §5) without the
+/// headers of IPv6 and UDP.
+const UNFRAGMENTED_BYTES_MAX: u16 = 1280 - 40 - 8;
 /// How soon an idle worker sees that it should stop.
 const STOP_POLL: Duration = Duration::from_millis(100);
 /// Failed receives in a row after which the socket counts as broken.
 const ERRORS_MAX: u32 = 1000;
 /// Batches still answered after the stop.
 const LAST_BATCHES_MAX: usize = 64;
+
+/// Has replies of `bytes_max` at most leave whole where every link carries them, and in fragments else;
+/// in either case whatever an ICMP message says of the path, as anybody can send one (RFC 9715 §3.1).
+/// A whole one saves Linux the choice of an identification for its fragments, too.
+fn ignore_path_mtu(socket: &UdpSocket, bytes_max: u16) -> io::Result<()> {
+    let whole = bytes_max <= UNFRAGMENTED_BYTES_MAX;
+    if socket.local_addr()?.is_ipv6() {
+        let way = [Ipv6PathMtuDiscovery::OMIT, Ipv6PathMtuDiscovery::PROBE][usize::from(whole)];
+        sockopt::set_ipv6_mtu_discover(socket, way)?;
+    } else {
+        let way = [Ipv4PathMtuDiscovery::OMIT, Ipv4PathMtuDiscovery::PROBE][usize::from(whole)];
+        sockopt::set_ip_mtu_discover(socket, way)?;
+    }
+    Ok(())
+}
 
 /// A socket and the slots for its datagrams.
 #[derive(Debug)]
@@ -44,11 +63,12 @@ impl Prepared {
     }
 }
 
-/// Makes a socket ready for a worker's blocking loop. Nobody has been told of it yet: what arrives
-/// before the kernel is asked for destinations has none.
-pub(super) fn prepare(socket: tokio::net::UdpSocket) -> io::Result<Prepared> {
+/// Makes a socket ready for a worker's blocking loop, with replies of `bytes_max` at most. Nobody has
+/// been told of it yet: what arrives before the kernel is asked for destinations has none.
+pub(super) fn prepare(socket: tokio::net::UdpSocket, bytes_max: u16) -> io::Result<Prepared> {
     let socket = socket.into_std()?;
     socket.set_nonblocking(false)?;
+    ignore_path_mtu(&socket, bytes_max)?;
     socket.set_read_timeout(Some(STOP_POLL))?;
     // Best effort: the default also works, with fewer datagrams in a burst.
     let _ = SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER_BYTES);
@@ -153,6 +173,29 @@ impl Worker {
         if sent.failed > 0 {
             let metrics = self.responder.metrics();
             metrics.send_errors.inc_by(sent.failed as u64);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn small_replies_are_never_fragmented_and_large_ones_may_be() {
+        for (bytes_max, way4, way6) in [
+            (
+                1232,
+                Ipv4PathMtuDiscovery::PROBE,
+                Ipv6PathMtuDiscovery::PROBE,
+            ),
+            (1233, Ipv4PathMtuDiscovery::OMIT, Ipv6PathMtuDiscovery::OMIT),
+        ] {
+            let bind = async |address| tokio::net::UdpSocket::bind(address).await.unwrap();
+            let four = prepare(bind("127.0.0.1:0").await, bytes_max).unwrap();
+            assert_eq!(sockopt::ip_mtu_discover(&four.socket), Ok(way4));
+            let six = prepare(bind("[::1]:0").await, bytes_max).unwrap();
+            assert_eq!(sockopt::ipv6_mtu_discover(&six.socket), Ok(way6));
         }
     }
 }
