@@ -345,7 +345,7 @@ impl<'z> Question<'z, '_> {
         );
         Chosen {
             published,
-            picks: &list[..usize::from(picked.len)],
+            picks: &list[..picked.count()],
             picked,
         }
     }

@@ -232,6 +232,7 @@ impl ServedZone {
 
     /// Finds what `name` (a lowercased wire name of `labels` labels, inside this zone) is here.
     #[must_use]
+    #[inline]
     pub fn find(&self, name: &[u8], labels: usize) -> Found<'_> {
         let mut at = name;
         for _ in self.labels_max..labels {
@@ -271,7 +272,7 @@ impl ServedZone {
 
     /// The case when the encloser is in the static data alone.
     fn found<'z>(&'z self, node: &'z Node, exact: bool) -> Found<'z> {
-        let wildcard = node.wildcard.map(|idx| NodeView::of(self.data.node(idx)));
+        let wildcard = || Some(NodeView::of(self.data.node(node.wildcard?)));
         self.case(NodeView::of(node), node.cover, wildcard, exact)
     }
 
@@ -281,16 +282,17 @@ impl ServedZone {
         let base = self.base(over);
         let steered = over.wildcard.and_then(|at| self.nodes.get(at as usize));
         let of_base = || Some(NodeView::of(self.data.node(base?.wildcard?)));
-        let wildcard = steered.map(|over| self.view(over)).or_else(of_base);
+        let wildcard = || steered.map(|over| self.view(over)).or_else(of_base);
         let cover = base.map_or(Cover::Open, |base| base.cover);
         self.case(self.view(over), cover, wildcard, exact)
     }
 
+    #[inline]
     fn case<'z>(
         &'z self,
         encloser: NodeView<'z>,
         cover: Cover,
-        wildcard: Option<NodeView<'z>>,
+        wildcard: impl FnOnce() -> Option<NodeView<'z>>,
         exact: bool,
     ) -> Found<'z> {
         let case = match cover {
@@ -299,7 +301,7 @@ impl ServedZone {
                 Case::Dname(self.data.node(owner))
             }
             _ if exact => Case::Exact,
-            _ => wildcard.map_or(Case::Missing, Case::Wildcard),
+            _ => wildcard().map_or(Case::Missing, Case::Wildcard),
         };
         Found {
             zone: self,

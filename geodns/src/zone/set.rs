@@ -109,6 +109,7 @@ impl ZoneSet {
 
     /// Finds what `name` (a lowercased wire name of `labels` labels) is when asked for `rtype`;
     /// `None` when it is in none of the zones.
+    #[inline]
     #[must_use]
     pub fn find(&self, name: &[u8], labels: usize, rtype: RType) -> Option<Found<'_>> {
         let zone = self.zone_at_or_above(name, labels)?;

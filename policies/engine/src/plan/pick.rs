@@ -132,8 +132,8 @@ impl Wanted {
 /// and so for which clients and how long it is good.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Picked {
-    /// How many, at most [`MAX_ANSWERS`]; small, so that all of this is handed over in a register.
-    pub len: u8,
+    /// At most [`MAX_ANSWERS`]; small, so that all of this is handed over in a register.
+    count: u8,
     /// Whether another key of the same class could have got other endpoints.
     pub by_chance: bool,
     /// Whether the regions that share the class's clients decided alone: classes that share the same
@@ -143,6 +143,14 @@ pub struct Picked {
     pub ramping: bool,
     /// When the health of a pool that the answer depends on last changed, in Unix seconds; 0 is never.
     pub changed_unix_seconds: u32,
+}
+
+impl Picked {
+    /// How many picks were found.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        self.count as usize
+    }
 }
 
 /// Why a list of picks ended.
@@ -234,8 +242,8 @@ impl Plan {
         out: &mut [Pick],
     ) -> usize {
         let wanted = Wanted::up_to(out.len());
-        let picked = self.pick_many_of(service, class, key, bits, wanted, out);
-        usize::from(picked.len)
+        self.pick_many_of(service, class, key, bits, wanted, out)
+            .count()
     }
 
     /// As [`Self::pick_many`], but as many and of the family that `wanted` says, and with what the
@@ -340,7 +348,7 @@ impl List<'_> {
             .map(|entry| self.bits.changed(self.pool(entry)));
         Picked {
             // At most `MAX_ANSWERS`.
-            len: picks.len() as u8,
+            count: picks.len() as u8,
             by_chance: !picks.is_empty() && (ramping || self.is_chance(filter, within, picks, end)),
             by_spread,
             ramping,

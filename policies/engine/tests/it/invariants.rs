@@ -81,7 +81,7 @@ fn all_picks(plan: &Plan, service: ServiceIdx, class: ClassId, bits: &HealthBits
         for family in Family::ALL {
             let wanted = Wanted::up_to(4).of(family);
             let found = plan.pick_many_of(service, class, key, bits, wanted, &mut many);
-            picks.extend_from_slice(&many[..found.len]);
+            picks.extend_from_slice(&many[..found.count()]);
         }
     }
     picks
