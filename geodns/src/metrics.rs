@@ -8,12 +8,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use meridian_engine::Pick;
 use meridian_telemetry::metrics::{
     CounterRow, Gauge, Histogram, IntCounter, IntCounterVec, IntGauge, SparseCounters,
 };
 use meridian_telemetry::{MetricError, Metrics, Unit};
-use meridian_topology::ServiceId;
+use meridian_topology::{RegionIdx, ServiceId};
 
 use crate::dnstap::TapMetrics;
 use crate::guard::{CookieSeen, NoSeat, Ruling};
@@ -120,16 +119,24 @@ impl Tally {
 #[derive(Clone, Debug)]
 pub(crate) struct SteeredCounters {
     /// By region.
-    answers: Arc<CounterRow>,
+    answers: CounterRow,
     failures: IntCounter,
 }
 
 impl SteeredCounters {
-    /// Counts one steered question.
-    pub(crate) fn count(&self, pick: Option<Pick>) {
-        match pick {
-            Some(pick) => self.answers.inc(pick.region.index()),
+    /// Counts one steered question, answered with a region or not.
+    pub(crate) fn count(&self, region: Option<RegionIdx>) {
+        match region {
+            Some(region) => self.answers.inc(region.index()),
             None => self.failures.inc(),
+        }
+    }
+
+    /// How often [`Self::count`] was called for the same.
+    pub(crate) fn counted(&self, region: Option<RegionIdx>) -> u64 {
+        match region {
+            Some(region) => self.answers.get(region.index()),
+            None => self.failures.get(),
         }
     }
 }

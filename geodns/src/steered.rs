@@ -87,14 +87,14 @@ pub(crate) struct SteeredName {
     pub(crate) answer: SteeredAnswer,
     /// What the policy answers when nobody is left; empty when it answers nothing.
     pub(crate) fixed: Box<[IpAddr]>,
-    pub(crate) counters: Arc<SteeredCounters>,
+    pub(crate) counters: SteeredCounters,
 }
 
 /// What all names of one service have in common.
 struct Own {
     idx: ServiceIdx,
     ttl_seconds: u32,
-    counters: Arc<SteeredCounters>,
+    counters: SteeredCounters,
 }
 
 /// What the topology knows of all services, found in one pass over it: with ten thousand services and as
@@ -184,7 +184,7 @@ impl<'a> Layer<'a> {
         };
         let fixed = self.fixed_answer(idx);
         let answer = self.answer(dns, idx);
-        let counters = Arc::new(self.metrics.steered(&service.id, &self.served.regions));
+        let counters = self.metrics.steered(&service.id, &self.served.regions);
         let own = Own {
             idx,
             ttl_seconds: dns.ttl.0,
@@ -213,7 +213,7 @@ impl<'a> Layer<'a> {
             ttl_seconds: own.ttl_seconds,
             answer,
             fixed,
-            counters: Arc::clone(&own.counters),
+            counters: own.counters.clone(),
         });
         // A service has far fewer names than a u32 counts.
         SteeredIdx(self.steered.len() as u32 - 1)

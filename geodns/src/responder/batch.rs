@@ -9,12 +9,14 @@ use std::sync::Arc;
 
 use arc_swap::Guard;
 use meridian_telemetry::{Decision, Surface};
+use meridian_topology::RegionIdx;
 
 use super::{Asked, Outcome, Reply, Responder, SteeredFact, Transport, answer, slip, unix_time};
 use crate::dnstap::Tapped;
 use crate::guard::Ruling;
 use crate::metrics::Tally;
 use crate::wire::TCP_BYTES_MAX;
+use crate::zone::SteeredIdx;
 use crate::zones::Zones;
 
 /// A batch being answered; dropping it counts what was answered. Hold it only as long as that takes:
@@ -24,6 +26,7 @@ pub struct Batch<'r> {
     zones: Guard<Arc<Zones>>,
     now_unix_seconds: u32,
     tally: Tally,
+    steered: Steered,
 }
 
 impl<'r> Batch<'r> {
@@ -34,6 +37,7 @@ impl<'r> Batch<'r> {
             // 32 bits last until 2106.
             now_unix_seconds: unix_time().as_secs() as u32,
             tally: Tally::default(),
+            steered: Steered::default(),
         }
     }
 
@@ -146,9 +150,8 @@ impl<'r> Batch<'r> {
     }
 
     /// Counts a steered answer and offers it to the decision log.
-    fn note(&self, fact: SteeredFact) {
-        let steered = self.zones.steered_name(fact.steered);
-        steered.counters.count(fact.pick);
+    fn note(&mut self, fact: SteeredFact) {
+        self.steered.add(&fact, &self.zones);
         let decisions = &self.responder.decisions;
         if !decisions.is_on() {
             return;
@@ -188,6 +191,44 @@ impl<'r> Batch<'r> {
 
 impl Drop for Batch<'_> {
     fn drop(&mut self) {
+        self.steered.count(&self.zones);
         self.responder.metrics.add(&self.tally);
+    }
+}
+
+/// Steered answers counted together.
+const STEERED_MAX: usize = 32;
+
+/// Steered answers still to be counted: of which name, and with which region.
+#[derive(Default)]
+struct Steered {
+    answers: [(SteeredIdx, Option<RegionIdx>); STEERED_MAX],
+    len: usize,
+}
+
+impl Steered {
+    fn add(&mut self, fact: &SteeredFact, zones: &Zones) {
+        if self.len == STEERED_MAX {
+            self.count(zones);
+        }
+        self.answers[self.len] = (fact.steered, fact.pick.map(|pick| pick.region));
+        self.len += 1;
+    }
+
+    /// Counts them all. With thousands of names their counters are not in the processor's caches, and an
+    /// atomic addition waits for its memory alone: so all are read first, which the processor does side by
+    /// side.
+    fn count(&mut self, zones: &Zones) {
+        let answers = &self.answers[..self.len];
+        let counters = |steered| &zones.steered_name(steered).counters;
+        let read = answers
+            .iter()
+            .map(|(steered, region)| counters(*steered).counted(*region))
+            .fold(0, |all, count| all ^ count);
+        std::hint::black_box(read);
+        for (steered, region) in answers {
+            counters(*steered).count(*region);
+        }
+        self.len = 0;
     }
 }

@@ -15,7 +15,7 @@ use crate::dnssec::ZoneSigner;
 use crate::wire::{RType, label_count, parent_of};
 
 /// The number a steered name carries; its meaning is that of whoever built the zones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SteeredIdx(pub u32);
 
 /// A zone with its steered names.

@@ -3,7 +3,8 @@
 //!
 //! All subjects but NSD, which has no geography, are given the same map, 10,000 networks of /24
 //! spread over ten places ([`geography`]), and must answer a sample of networks with their place's
-//! address before they are measured. Two loads, each from the other core: a *flood*, closed loop
+//! address before they are measured. One more subject is ourselves with the names of 10,000 services and
+//! 5,000 client classes ([`crate::ours::big`]), asked for all those names: what size costs. Two loads, each from the other core: a *flood*, closed loop
 //! with a bounded number of questions under way, gives `qps`; a *pace* of 50,000 questions a second,
 //! open loop, gives `p99_us_at_50k` and, at that fixed load, `cpu_us_per_query`. The same of plain
 //! questions are the rows that begin with `plain_`.
@@ -31,8 +32,10 @@ use geography::Geography;
 use load::{Flood, Paced};
 use query::Ask;
 
+/// Ourselves with 10,000 services.
+pub const BIG: &str = "meridian-big";
 /// Who we are measured against.
-pub const PEERS: [&str; 4] = ["gdnsd", "knot", "pdns", "nsd"];
+pub const PEERS: [&str; 5] = ["gdnsd", "knot", "pdns", "nsd", BIG];
 /// The fixed load, in questions a second.
 pub const PACE_QPS: u32 = 50_000;
 /// Decides which networks there are.
@@ -100,6 +103,7 @@ fn loads(name: &str) -> &'static [(Ask, &'static str)] {
     match name {
         // It answers from zones alone.
         "nsd" => &[(Ask::Plain, "plain_")],
+        BIG => &[(Ask::Big, "")],
         _ => &[(Ask::Geo, ""), (Ask::Plain, "plain_")],
     }
 }
@@ -111,13 +115,14 @@ fn start(name: &str, folder: &Path, geography: &Geography) -> Result<Subject, Ge
     let address = process::free_address()?;
     let mut process = match name {
         OURS => servers::meridian(&folder, address, geography)?,
+        BIG => servers::meridian_big(&folder, address, geography)?,
         "gdnsd" => servers::gdnsd(&folder, address, geography)?,
         "pdns" => servers::pdns(&folder, address, geography)?,
         "nsd" => servers::nsd(&folder, address)?,
         _ => servers::knot(&folder, address, geography)?,
     };
     for (ask, _) in loads(name) {
-        let ready = || query::ask(address, *ask, geography.network(0)).map(|_| ());
+        let ready = || query::ask(address, *ask, 0, geography.network(0)).map(|_| ());
         process.wait_until(ready)?;
         check(name, address, *ask, geography)?;
     }
@@ -136,9 +141,9 @@ fn check(name: &str, address: SocketAddr, ask: Ask, geography: &Geography) -> Re
             subject: name.to_owned(),
             detail,
         };
-        let answer = query::ask(address, ask, network).map_err(wrong)?;
+        let answer = query::ask(address, ask, at as u16, network).map_err(wrong)?;
         let want = match ask {
-            Ask::Geo => network.place.address(),
+            Ask::Geo | Ask::Big => network.place.address(),
             Ask::Plain => PLAIN_ADDRESS,
         };
         if answer != want {

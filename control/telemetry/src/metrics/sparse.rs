@@ -14,21 +14,31 @@ use std::sync::{Arc, Mutex, PoisonError};
 use prometheus::core::{Collector, Desc};
 use prometheus::{IntCounterVec, Opts, proto::MetricFamily};
 
-/// The counters of one value of the first label, by column.
-#[derive(Debug)]
-pub struct CounterRow {
-    columns: Arc<[String]>,
-    counts: Box<[AtomicU64]>,
-}
+/// The counters of one value of the first label, by column. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct CounterRow(Arc<[AtomicU64]>);
 
 impl CounterRow {
     /// Counts one; a column that is not there counts nothing.
     #[inline]
     pub fn inc(&self, column: usize) {
-        if let Some(count) = self.counts.get(column) {
+        if let Some(count) = self.0.get(column) {
             count.fetch_add(1, Relaxed);
         }
     }
+
+    /// What was counted so far; 0 for a column that is not there.
+    #[inline]
+    #[must_use]
+    pub fn get(&self, column: usize) -> u64 {
+        self.0.get(column).map_or(0, |count| count.load(Relaxed))
+    }
+}
+
+/// A row and what its columns are called.
+struct Row {
+    columns: Arc<[String]>,
+    counts: CounterRow,
 }
 
 /// All rows; cheap to clone. See the module's comment.
@@ -40,7 +50,7 @@ struct Inner {
     labels: [String; 2],
     /// Describes the family, and is never counted in.
     empty: IntCounterVec,
-    rows: Mutex<BTreeMap<String, Vec<Arc<CounterRow>>>>,
+    rows: Mutex<BTreeMap<String, Vec<Row>>>,
 }
 
 impl std::fmt::Debug for SparseCounters {
@@ -63,24 +73,24 @@ impl SparseCounters {
 
     /// The row of a value of the first label, with a counter for each of the second's.
     #[must_use]
-    pub fn row(&self, value: &str, columns: &Arc<[String]>) -> Arc<CounterRow> {
+    pub fn row(&self, value: &str, columns: &Arc<[String]>) -> CounterRow {
         let mut rows = self.rows();
         if let Some(row) = rows.get(value).and_then(|rows| rows.last())
             && row.columns == *columns
         {
-            return Arc::clone(row);
+            return row.counts.clone();
         }
-        let row = Arc::new(CounterRow {
-            columns: Arc::clone(columns),
-            counts: columns.iter().map(|_| AtomicU64::new(0)).collect(),
-        });
+        let counts = CounterRow(columns.iter().map(|_| AtomicU64::new(0)).collect());
         let known = rows.entry(value.to_owned()).or_default();
-        known.push(Arc::clone(&row));
-        row
+        known.push(Row {
+            columns: Arc::clone(columns),
+            counts: counts.clone(),
+        });
+        counts
     }
 
     // A poisoned table is still whole: rows are pushed in one step.
-    fn rows(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Vec<Arc<CounterRow>>>> {
+    fn rows(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Vec<Row>>> {
         self.0.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -97,8 +107,8 @@ impl Collector for SparseCounters {
         };
         for (value, rows) in self.rows().iter() {
             for row in rows {
-                for (column, count) in row.columns.iter().zip(&row.counts) {
-                    let count = count.load(Relaxed);
+                for (at, column) in row.columns.iter().enumerate() {
+                    let count = row.counts.get(at);
                     if count > 0 {
                         let labels = [value.as_str(), column.as_str()];
                         rendered.with_label_values(&labels).inc_by(count);

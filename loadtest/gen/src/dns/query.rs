@@ -13,6 +13,7 @@ use hickory_proto::{
 };
 
 use super::geography::Network;
+use crate::ours::big;
 
 /// The name asked for.
 pub const NAME: &str = "www.bench.example";
@@ -25,11 +26,16 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// Enough for every answer.
 const ANSWER_BYTES_MAX: usize = 1232;
 
+/// Where a question's first label starts: behind the header and the label's length.
+const LABEL_AT: usize = 13;
+
 /// Which questions a load asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Ask {
     /// A records of [`NAME`] on behalf of a client subnet of /24.
     Geo,
+    /// As `Geo`, of the names of ten thousand services ([`crate::ours::big`]).
+    Big,
     /// A records of [`PLAIN_NAME`], without EDNS.
     Plain,
 }
@@ -40,6 +46,7 @@ impl Ask {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Geo => "geo",
+            Self::Big => "big",
             Self::Plain => "plain",
         }
     }
@@ -57,7 +64,7 @@ impl Question {
     #[must_use]
     pub fn new(ask: Ask) -> Self {
         let (name, additionals) = match ask {
-            Ask::Geo => (NAME, 1),
+            Ask::Geo | Ask::Big => (NAME, 1),
             Ask::Plain => (PLAIN_NAME, 0),
         };
         // RFC 1035 §4.1.1: id, flags, one question, the additional records.
@@ -68,7 +75,7 @@ impl Question {
         }
         // The root; type A, class IN.
         bytes.extend([0, 0, 1, 0, 1]);
-        if ask == Ask::Geo {
+        if ask != Ask::Plain {
             // RFC 6891 §6.1.2: OPT for 1,232 bytes with 11 bytes of options.
             bytes.extend([0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0, 0, 11]);
             // RFC 7871 §6: client subnet, 7 bytes, IPv4, source /24, scope 0, three bytes of address.
@@ -89,10 +96,16 @@ impl Question {
         self.bytes.is_empty()
     }
 
-    /// The bytes of the question `id`, on behalf of `network` where that is told.
+    /// The bytes of the question `id`, on behalf of `network` where that is told. Which of many services
+    /// is asked for follows from the id, so that neighbours' names are far apart.
     pub fn patched(&mut self, id: u16, network: Network) -> &[u8] {
         self.bytes[..2].copy_from_slice(&id.to_be_bytes());
-        if self.ask == Ask::Geo {
+        if self.ask == Ask::Big {
+            let service = usize::from(id.wrapping_mul(40_503)) % big::SERVICES;
+            let label = big::label(service);
+            self.bytes[LABEL_AT..LABEL_AT + label.len()].copy_from_slice(&label);
+        }
+        if self.ask != Ask::Plain {
             let subnet = self.bytes.len() - network.prefix.len();
             self.bytes[subnet..].copy_from_slice(&network.prefix);
         }
@@ -114,12 +127,12 @@ pub fn answered(reply: &[u8]) -> Option<u16> {
 ///
 /// # Errors
 /// In words, when there is no answer or not one A record.
-pub fn ask(server: SocketAddr, ask: Ask, network: Network) -> Result<Ipv4Addr, String> {
+pub fn ask(server: SocketAddr, ask: Ask, id: u16, network: Network) -> Result<Ipv4Addr, String> {
     let exchange = || -> std::io::Result<Vec<u8>> {
         let socket = UdpSocket::bind(("127.0.0.1", 0))?;
         socket.set_read_timeout(Some(ANSWER_WITHIN))?;
         socket.connect(server)?;
-        socket.send(Question::new(ask).patched(7, network))?;
+        socket.send(Question::new(ask).patched(id, network))?;
         let mut reply = vec![0; ANSWER_BYTES_MAX];
         let length = socket.recv(&mut reply)?;
         reply.truncate(length);

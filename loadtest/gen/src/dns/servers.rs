@@ -7,7 +7,11 @@ use super::{
     query::{NAME, ZONE},
 };
 use crate::{
-    GenError, ours,
+    GenError,
+    ours::{
+        self,
+        big::{CLASSES, SERVICES},
+    },
     process::{self, Pinned, SUBJECT_CORE},
     template::fill,
 };
@@ -30,6 +34,16 @@ pub(super) fn meridian(
     geography: &Geography,
 ) -> Result<Pinned, GenError> {
     ours::write_dns(folder, address, geography)?;
+    ours::serve(folder)
+}
+
+/// Our own server with the big deployment.
+pub(super) fn meridian_big(
+    folder: &Path,
+    address: SocketAddr,
+    geography: &Geography,
+) -> Result<Pinned, GenError> {
+    ours::big::write_dns_big(folder, address, geography, SERVICES, CLASSES)?;
     ours::serve(folder)
 }
 

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use std::{
+    collections::HashSet,
     net::UdpSocket,
     sync::{
         Arc,
@@ -51,6 +52,20 @@ fn questions_are_well_formed() {
         let bytes = Vec::<u8>::try_from(subnet).unwrap();
         assert_eq!(bytes, [&[0, 1, 24, 0], &network.prefix[..]].concat());
     }
+}
+
+#[test]
+fn big_questions_are_of_all_services() {
+    let network = Geography::new(SEED).network(0);
+    let mut question = Question::new(Ask::Big);
+    let names: HashSet<String> = (0..=u16::MAX)
+        .map(|id| {
+            let message = Message::from_vec(question.patched(id, network)).unwrap();
+            message.queries[0].name().to_ascii()
+        })
+        .collect();
+    assert_eq!(names.len(), crate::ours::big::SERVICES);
+    assert!(names.contains(&format!("{}.", query::NAME)));
 }
 
 #[test]
@@ -150,7 +165,7 @@ fn loads_count_answers() {
         paced.p50_us > 0.0 && paced.p50_us <= paced.p99_us && paced.p99_us <= paced.max_us * 1.01
     );
     let network = Geography::new(SEED).network(0);
-    let answer = query::ask(server.address, Ask::Geo, network).unwrap();
+    let answer = query::ask(server.address, Ask::Geo, 7, network).unwrap();
     assert_eq!(answer, std::net::Ipv4Addr::new(192, 0, 2, 1));
 }
 
@@ -169,8 +184,13 @@ fn silent_and_refusing_servers_count_for_nothing() {
     });
     let paced = load::pace(refusing.address, Ask::Geo, time, 500, SEED).unwrap();
     assert_eq!((paced.questions, paced.answers), (100, 0));
-    let error =
-        query::ask(refusing.address, Ask::Geo, Geography::new(SEED).network(0)).unwrap_err();
+    let error = query::ask(
+        refusing.address,
+        Ask::Geo,
+        7,
+        Geography::new(SEED).network(0),
+    )
+    .unwrap_err();
     assert!(error.to_lowercase().contains("refused"), "{error}");
 }
 

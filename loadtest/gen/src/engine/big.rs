@@ -21,15 +21,15 @@ use crate::{
         geography::{Geography, Random},
         query,
     },
-    ours, process,
+    ours::{
+        self,
+        big::{CLASSES, SERVICES},
+    },
+    process,
     report::{Metric, OURS, Samples},
     rounds::Effort,
 };
 
-/// Services of the big case.
-pub const SERVICES: usize = 10_000;
-/// Client classes of the big case.
-pub const CLASSES: usize = 5_000;
 /// Look-ups timed together.
 const LOOKUPS: usize = 1 << 20;
 
@@ -89,7 +89,7 @@ fn node(samples: &mut Samples) -> Result<(), GenError> {
     let geography = Geography::new(MAP_SEED);
     let admin = ours::big::write_dns_big(folder.path(), address, &geography, SERVICES, CLASSES)?;
     let mut node = ours::serve(folder.path())?;
-    node.wait_until(|| query::ask(address, query::Ask::Geo, geography.network(0)).map(|_| ()))?;
+    node.wait_until(|| query::ask(address, query::Ask::Geo, 0, geography.network(0)).map(|_| ()))?;
     let text = scrape(admin)?;
     let value = |name: &str| {
         let line = text

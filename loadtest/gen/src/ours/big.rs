@@ -20,6 +20,10 @@ use crate::{
 
 use super::POLICY;
 
+/// Services of the big case.
+pub const SERVICES: usize = 10_000;
+/// Client classes of the big case.
+pub const CLASSES: usize = 5_000;
 /// Most services: labels of a letter and two characters, up to the one that is service 0's.
 pub const SERVICES_MAX: usize = 29_327;
 /// Degrees between two spots of a place: far enough to be told apart, too close to change a region.
