@@ -6,6 +6,7 @@ mod tagged;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
@@ -297,7 +298,26 @@ fn busy_polling_answers_too() {
         questions.len() as f64
     );
     assert_eq!(server.value("meridian_dns_xdp_sent_total"), answered);
+    // Nothing comes any more, so it sleeps.
+    let before = processor_time_of("xdp-0-");
+    std::thread::sleep(Duration::from_secs(1));
+    let used = processor_time_of("xdp-0-").saturating_sub(before);
+    assert!(
+        used < Duration::from_millis(500),
+        "{used:?} in an idle second"
+    );
     server.stop();
+}
+
+/// Time on a core of this process's threads of a name, from the scheduler's statistics.
+fn processor_time_of(name: &str) -> Duration {
+    let threads = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let times = threads.filter_map(|thread| {
+        let read = |file| std::fs::read_to_string(thread.path().join(file)).ok();
+        read("comm")?.starts_with(name).then_some(())?;
+        read("schedstat")?.split(' ').next()?.parse::<u64>().ok()
+    });
+    Duration::from_nanos(times.sum())
 }
 
 #[test]

@@ -148,17 +148,22 @@ impl Frames {
         }
     }
 
-    /// Has the processor fetch a packet's headers and the start of its answer.
+    /// Has the processor fetch the start of a packet, and the lines that a short answer is written to:
+    /// frames take turns, so neither is in its caches.
     #[inline]
     fn prefetch(&self, at: u64) {
         #[cfg(target_arch = "x86_64")]
         if let Some(packet) = self.0.at::<u8>(at, 1) {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            use std::arch::x86_64::{_MM_HINT_ET0, _MM_HINT_T0, _mm_prefetch};
             let packet = packet.as_ptr().cast_const().cast::<i8>();
+            let into_frame = at as usize % FRAME_BYTES;
+            let reply = packet.wrapping_sub(into_frame).wrapping_add(REPLY_AT);
             // SAFETY: a prefetch never faults.
             unsafe {
                 _mm_prefetch::<_MM_HINT_T0>(packet);
                 _mm_prefetch::<_MM_HINT_T0>(packet.wrapping_add(64));
+                _mm_prefetch::<_MM_HINT_ET0>(reply);
+                _mm_prefetch::<_MM_HINT_ET0>(reply.wrapping_add(64));
             }
         }
         #[cfg(not(target_arch = "x86_64"))]

@@ -98,10 +98,17 @@ pub(crate) struct Mapping {
 unsafe impl Send for Mapping {}
 
 impl Mapping {
-    /// Zeroed memory of our own, present at once.
+    /// Zeroed memory of our own, present at once, in huge pages where the system has them: with one page
+    /// for each packet the processor would look up an address for every one.
     pub(crate) fn anonymous(bytes: usize) -> io::Result<Self> {
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_POPULATE;
-        Self::map(bytes, flags, -1, 0)
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        let mapping = Self::map(bytes, flags, -1, 0)?;
+        for advice in [libc::MADV_HUGEPAGE, libc::MADV_POPULATE_WRITE] {
+            // SAFETY: the whole of a mapping of ours, whose contents these leave alone. Best effort: pages
+            // that are not there yet come when they are used.
+            unsafe { libc::madvise(mapping.start.as_ptr().cast(), bytes, advice) };
+        }
+        Ok(mapping)
     }
 
     /// A part of a descriptor's memory, shared with the kernel.

@@ -12,10 +12,13 @@
 //! On a veth pair the receiver's softirq runs on the *sender's* core. So `qps` is taken with
 //! threaded NAPI whose thread is pinned to the server's core, where a network card's interrupts
 //! would be; `default_veth_qps` is the same without. `cpu_us_per_query` is the time of the server's
-//! tasks and of that NAPI thread at a fixed load, from the scheduler's statistics.
+//! tasks and of that NAPI thread at a fixed load, from the scheduler's statistics. One more subject is
+//! ourselves with busy polling: then the server's thread does the receive work, on its core, and there is no
+//! thread to pin; its processor time below saturation says nothing, so only its rates are taken.
 //!
-//! A server that is offered more than it can answer loses time on what it drops. So each rate is
-//! the best of a few offers: first far too much, then somewhat more than was answered before.
+//! A server that is offered more than it can answer loses time on what it drops. So each rate is the best
+//! of several offers: far too much, then falling from twice what was answered of that, until nearly all is
+//! answered; in later rounds, offers close to the best one.
 //!
 //! Limits: needs root, and two cores. kxdpgun takes two seconds beside each measurement, so
 //! `--quick` is a single round.
@@ -25,7 +28,10 @@ pub mod load;
 mod servers;
 mod wire;
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    time::Duration,
+};
 
 use crate::{
     GenError,
@@ -38,22 +44,30 @@ use crate::{
 use gun::Rate;
 use wire::Wire;
 
-/// Who we are measured against: on sockets, and Knot in XDP mode.
-pub const PEERS: [&str; 4] = ["gdnsd", "nsd", "knot", KNOT_XDP];
+/// Who we are measured against: on sockets, Knot in XDP mode, and ourselves busy polling.
+pub const PEERS: [&str; 5] = ["gdnsd", "nsd", "knot", KNOT_XDP, BUSY];
 /// Knot with its own AF_XDP.
 const KNOT_XDP: &str = "knot-xdp";
+/// Ourselves with `dns.xdp.busy_poll`.
+const BUSY: &str = "meridian-busy";
 /// The fixed load, in questions a second.
 const PACE_QPS: u32 = 150_000;
 /// What is offered first: more than anybody answers.
 const FLOOD_QPS: u32 = 1_500_000;
-/// What is offered next, over what was answered.
-const OFFER_STEPS: [f64; 3] = [1.15, 1.05, 0.95];
+/// What is offered next, over what was answered of that.
+const OFFER_STEPS: [f64; 6] = [2.0, 1.6, 1.3, 1.15, 1.05, 0.95];
+/// A server that answers so much of an offer can answer no more of a smaller one.
+const ANSWERED_ENOUGH: f64 = 0.98;
+/// What is offered in later rounds, over the best offer so far.
+const OFFER_AGAIN: [f64; 2] = [1.05, 1.0];
 
 /// A server under test on its own wire.
 struct Subject {
     name: String,
     process: Pinned,
     wire: Wire,
+    /// What was offered when it answered most, by metric.
+    offers: BTreeMap<&'static str, u32>,
 }
 
 /// How much of it a run does.
@@ -61,7 +75,6 @@ struct Subject {
 struct Plan {
     rounds: usize,
     time: Duration,
-    offers: usize,
 }
 
 impl Plan {
@@ -70,12 +83,10 @@ impl Plan {
             Effort::Quick => Self {
                 rounds: 1,
                 time: Duration::from_millis(500),
-                offers: 1,
             },
             Effort::Full => Self {
-                rounds: effort.rounds(),
-                time: Duration::from_secs(2),
-                offers: 1 + OFFER_STEPS.len(),
+                rounds: 5,
+                time: Duration::from_secs(1),
             },
         }
     }
@@ -95,11 +106,15 @@ pub fn run(wanted: Option<&[String]>, effort: Effort) -> Result<Report, GenError
         let folder = folder.path().join(name);
         crate::process::make_folder(&folder)?;
         let wire = Wire::new(number)?;
+        if name == BUSY {
+            wire.defer_interrupts()?;
+        }
         let process = servers::start(name, &wire, &folder, &geography)?;
         subjects.push(Subject {
             name: name.clone(),
             process,
             wire,
+            offers: BTreeMap::new(),
         });
     }
     let mut samples = Samples::default();
@@ -146,16 +161,22 @@ fn measure(subject: &mut Subject, plan: Plan, samples: &mut Samples) -> Result<(
         name,
         process,
         wire,
+        offers,
     } = subject;
     let by_gun = |qps| gun::fire(wire, qps, plan.time);
     let by_loader = |qps| load::from_other_core(wire, qps, plan.time);
     wire.release_napi()?;
-    let default_veth = best(plan, by_gun)?;
+    if name == BUSY {
+        samples.add(name, "qps", best(offers.entry("qps"), by_gun)?);
+        samples.add(name, "ecs_qps", best(offers.entry("ecs_qps"), by_loader)?);
+        return Ok(());
+    }
+    let default_veth = best(offers.entry("default_veth_qps"), by_gun)?;
     let napi = wire.pin_napi()?;
     let mut add = |metric: &str, value| samples.add(name, metric, value);
     add("default_veth_qps", default_veth);
-    add("qps", best(plan, by_gun)?);
-    add("ecs_qps", best(plan, by_loader)?);
+    add("qps", best(offers.entry("qps"), by_gun)?);
+    add("ecs_qps", best(offers.entry("ecs_qps"), by_loader)?);
     let cpu = || process.cpu() + napi.cpu();
     for (prefix, load) in [
         ("", &by_gun as &dyn Fn(u32) -> Result<Rate, GenError>),
@@ -177,20 +198,40 @@ fn measure(subject: &mut Subject, plan: Plan, samples: &mut Samples) -> Result<(
         );
         add(
             &format!("{prefix}answered_share_at_150k"),
-            answers / paced.questions as f64,
+            paced.answered_share(),
         );
     }
     Ok(())
 }
 
-/// The highest rate of answers over a few offers.
-fn best(plan: Plan, load: impl Fn(u32) -> Result<Rate, GenError>) -> Result<f64, GenError> {
-    let mut best = load(FLOOD_QPS)?.answers_per_second();
-    for step in OFFER_STEPS.iter().take(plan.offers - 1) {
-        let offer = (best * step).clamp(1_000.0, f64::from(FLOOD_QPS)) as u32;
-        best = best.max(load(offer)?.answers_per_second());
+/// The highest rate of answers over a few offers; keeps the offer it was at for the next time.
+fn best(
+    known: Entry<'_, &'static str, u32>,
+    load: impl Fn(u32) -> Result<Rate, GenError>,
+) -> Result<f64, GenError> {
+    let scaled = |rate: f64, by: f64| (rate * by).clamp(1_000.0, f64::from(FLOOD_QPS)) as u32;
+    let mut best = (0.0, FLOOD_QPS);
+    let mut try_offer = |offer: u32| -> Result<Rate, GenError> {
+        let rate = load(offer)?;
+        if rate.answers_per_second() > best.0 {
+            best = (rate.answers_per_second(), offer);
+        }
+        Ok(rate)
+    };
+    if let Entry::Occupied(known) = &known {
+        for by in OFFER_AGAIN {
+            try_offer(scaled(f64::from(*known.get()), by))?;
+        }
+    } else {
+        let flooded = try_offer(FLOOD_QPS)?.answers_per_second();
+        for by in OFFER_STEPS {
+            if try_offer(scaled(flooded, by))?.answered_share() >= ANSWERED_ENOUGH {
+                break;
+            }
+        }
     }
-    Ok(best)
+    known.insert_entry(best.1);
+    Ok(best.0)
 }
 
 #[cfg(test)]

@@ -143,6 +143,14 @@ impl Drop for Pinned {
 /// # Errors
 /// When it cannot be run or fails.
 pub fn output(core: usize, program: &Path, args: &[String]) -> Result<String, GenError> {
+    outputs(core, program, args).map(|[out, _]| out)
+}
+
+/// The same with what it printed on standard error as the second text.
+///
+/// # Errors
+/// When it cannot be run or fails.
+pub fn outputs(core: usize, program: &Path, args: &[String]) -> Result<[String; 2], GenError> {
     let output = pinned(core, program, args)
         .stdin(Stdio::null())
         .output()
@@ -154,7 +162,7 @@ pub fn output(core: usize, program: &Path, args: &[String]) -> Result<String, Ge
             detail: format!("{}: {}", output.status, tail(&text)),
         });
     }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    Ok([output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()))
 }
 
 /// A command that runs on one core.

@@ -34,7 +34,7 @@ pub struct XdpConfig {
     pub zero_copy: XdpZeroCopy,
     /// Receive queues that are answered, each by a thread of its own. Default all.
     pub queues: Option<Vec<u32>>,
-    /// Frames of 4 KiB for each queue: a power of two, 256 to 65536. Default 4096.
+    /// Frames of 4 KiB for each queue: a power of two, 256 to 65536. Default 2048.
     pub frames: u32,
     /// Receive work is done by the worker itself instead of the kernel's softirq. Default off; the
     /// interface needs `napi_defer_hard_irqs` and `gro_flush_timeout`.
@@ -85,7 +85,7 @@ impl Default for XdpConfig {
             mode: XdpMode::Auto,
             zero_copy: XdpZeroCopy::Auto,
             queues: None,
-            frames: 4096,
+            frames: 2048,
             busy_poll: None,
         }
     }

@@ -22,6 +22,8 @@ use crate::responder::{Outcome, Responder, Transport};
 const STOP_POLL: Duration = Duration::from_millis(100);
 /// Fruitless looks of a busy-polling worker before it sleeps.
 const EMPTY_LOOKS_MAX: u32 = 64;
+/// Batches answered before the clock is looked at.
+const BATCHES_MAX: u32 = 64;
 /// How often the kernel's own counters and the MTU are looked at.
 const LOOK_AROUND_EVERY: Duration = Duration::from_secs(1);
 /// Batches still answered after the stop.
@@ -105,9 +107,10 @@ impl Worker {
 
     /// Answers batches until nothing comes for a while, or it is time to look around.
     fn serve(&mut self, stop: &AtomicBool, slow: &SlowReplies) -> io::Result<()> {
-        let mut empty_looks = 0;
-        for _ in 0..LAST_BATCHES_MAX {
+        let (mut batches, mut empty_looks) = (0, 0);
+        while batches < BATCHES_MAX {
             if self.socket.waiting() > 0 {
+                batches += 1;
                 empty_looks = 0;
                 self.answer(slow);
                 self.socket.send()?;

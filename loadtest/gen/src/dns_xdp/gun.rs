@@ -9,6 +9,11 @@ use crate::{
     process::{self, LOAD_CORE},
 };
 
+/// How often it is started while its queue is not free.
+const TRIES_MAX: u32 = 20;
+/// How long is waited before each.
+const BUSY_WAIT: Duration = Duration::from_millis(200);
+
 /// What a load achieved.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Rate {
@@ -21,6 +26,12 @@ pub struct Rate {
 }
 
 impl Rate {
+    /// The part of the questions that was answered, 0 to 1.
+    #[must_use]
+    pub fn answered_share(&self) -> f64 {
+        self.answers as f64 / self.questions.max(1) as f64
+    }
+
     /// Answers in each second.
     #[must_use]
     pub fn answers_per_second(&self) -> f64 {
@@ -53,11 +64,24 @@ pub(super) fn fire(wire: &Wire, qps: u32, time: Duration) -> Result<Rate, GenErr
         SERVER.ip().to_string(),
     ];
     let words = Wire::inside(&wire.client, &gun, &args);
-    let text = process::output(LOAD_CORE, &process::find("ip", "iproute2")?, &words)?;
-    read(&text, time).ok_or_else(|| GenError::Failed {
-        program: "kxdpgun".to_owned(),
-        detail: text,
-    })
+    let ip = process::find("ip", "iproute2")?;
+    let mut tries = 1;
+    loop {
+        let [report, errors] = process::outputs(LOAD_CORE, &ip, &words)?;
+        // It ends well without a report when it could not begin.
+        if let Some(rate) = read(&report, time) {
+            return Ok(rate);
+        }
+        // The kernel takes the queue back from the one before a while after that has ended.
+        if tries == TRIES_MAX || !errors.contains("resource is busy") {
+            return Err(GenError::Failed {
+                program: format!("kxdpgun {}", args.join(" ")),
+                detail: report + &errors,
+            });
+        }
+        tries += 1;
+        std::thread::sleep(BUSY_WAIT);
+    }
 }
 
 /// Reads its report. Answers that are no success are not counted.

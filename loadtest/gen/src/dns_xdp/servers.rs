@@ -29,7 +29,8 @@ pub(super) fn start(
     geography: &Geography,
 ) -> Result<Pinned, GenError> {
     let (program, args) = match name {
-        OURS => meridian(folder, geography)?,
+        OURS => meridian(folder, geography, "")?,
+        super::BUSY => meridian(folder, geography, ", busy_poll: {}")?,
         "gdnsd" => gdnsd(folder)?,
         "nsd" => nsd(folder)?,
         _ => knot(folder, name == super::KNOT_XDP)?,
@@ -39,20 +40,17 @@ pub(super) fn start(
     let mut process = Pinned::start(name, SUBJECT_CORE, &ip, &words, &folder.join("log"))?;
     let first_client = format!("{}.{}.0.1", CLIENTS[0], CLIENTS[1]);
     let steered = PLACES[0].address().to_string();
-    let expected = if name == OURS {
-        &steered
-    } else {
-        STATIC_ADDRESS
-    };
+    let is_ours = name == OURS || name == super::BUSY;
+    let expected = if is_ours { &steered } else { STATIC_ADDRESS };
     process.wait_until(|| check(wire, &format!("-b {first_client}"), expected))?;
-    let needs_xdp = name == OURS || name == super::KNOT_XDP;
+    let needs_xdp = is_ours || name == super::KNOT_XDP;
     if needs_xdp != wire.has_xdp()? {
         return Err(GenError::Failed {
             program: name.to_owned(),
             detail: format!("an XDP program should be attached: {needs_xdp}, and it is not so"),
         });
     }
-    if name == OURS {
+    if is_ours {
         steers_by_subnet(wire, geography)?;
     }
     Ok(process)
@@ -97,11 +95,11 @@ fn text(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// Ourselves: geography on AF_XDP, everything else at its default.
-fn meridian(folder: &Path, geography: &Geography) -> Result<Invocation, GenError> {
+/// Ourselves: geography on AF_XDP with `more` settings, everything else at its default.
+fn meridian(folder: &Path, geography: &Geography, more: &str) -> Result<Invocation, GenError> {
     let node = format!(
         "roles: [dns]\n\
-         dns: {{ listen: [\"{SERVER}\"], workers: 1, xdp: {{ interfaces: [{SERVER_DEVICE}] }} }}\n"
+         dns: {{ listen: [\"{SERVER}\"], workers: 1, xdp: {{ interfaces: [{SERVER_DEVICE}]{more} }} }}\n"
     );
     ours::write_dns_node(folder, &node, geography)?;
     let args = ["serve".to_owned(), "--dir".to_owned(), text(folder)];

@@ -138,7 +138,7 @@ impl Wire {
     /// Gives the server's receive work to a thread on the server's core.
     pub(super) fn pin_napi(&self) -> Result<Napi, GenError> {
         let before = napi_threads();
-        self.set_threaded("1")?;
+        self.set("threaded", "1")?;
         let threads = napi_threads();
         let new = threads.into_iter().find(|thread| !before.contains(thread));
         let thread = new.ok_or_else(|| GenError::Failed {
@@ -153,11 +153,18 @@ impl Wire {
 
     /// Back to softirqs, on whichever core sends.
     pub(super) fn release_napi(&self) -> Result<(), GenError> {
-        self.set_threaded("0")
+        self.set("threaded", "0")
     }
 
-    fn set_threaded(&self, value: &str) -> Result<(), GenError> {
-        let file = format!("/sys/class/net/{SERVER_DEVICE}/threaded");
+    /// Leaves the receive work to whoever polls busily (docs/dns-xdp.md).
+    pub(super) fn defer_interrupts(&self) -> Result<(), GenError> {
+        self.set("napi_defer_hard_irqs", "2")?;
+        self.set("gro_flush_timeout", "200000")
+    }
+
+    /// Writes one of the server's device's attributes.
+    fn set(&self, attribute: &str, value: &str) -> Result<(), GenError> {
+        let file = format!("/sys/class/net/{SERVER_DEVICE}/{attribute}");
         let words = ["netns", "exec", &self.server, "sh", "-c"].map(str::to_owned);
         let script = format!("echo {value} > {file}");
         let words: Vec<_> = words.into_iter().chain([script]).collect();
