@@ -4,6 +4,7 @@
 //! ([`Zones::build`]) and immutable after that; it holds the plan it was made from, so indices in
 //! it always fit. Zones whose data did not change are shared with the ones before, not built again.
 
+mod ahead;
 mod signing;
 mod topology;
 
@@ -19,6 +20,7 @@ use crate::steered::{Layer, Served, SteeredName};
 use crate::zone::{
     ServedZone, ShelfSnapshot, StaticZone, SteeredIdx, ZoneError, ZoneSet, ZoneSetBuilder,
 };
+pub(crate) use ahead::Ahead;
 use topology::static_zone;
 pub(crate) use topology::wire_name;
 
@@ -33,6 +35,8 @@ pub struct Zones {
     steered: Box<[SteeredName]>,
     /// Over which addresses the answers of each service may be shared.
     pub(crate) scopes: Arc<Scopes>,
+    /// Where much is steered.
+    ahead: Option<Ahead>,
     problems: Vec<ZoneError>,
 }
 
@@ -81,6 +85,7 @@ impl Zones {
         let (set, problems) = builder.build();
         let scopes = scopes_of(&published, before);
         Self {
+            ahead: Ahead::build(&set, &steered),
             published,
             set,
             bases,
@@ -107,6 +112,11 @@ impl Zones {
     pub(crate) fn base(&self, origin: &[u8]) -> Option<&Arc<StaticZone>> {
         let served = || self.set.zone(origin).map(ServedZone::data);
         self.bases.get(origin).or_else(served)
+    }
+
+    /// How to look ahead; `None` where all is near.
+    pub(crate) fn ahead(&self) -> Option<&Ahead> {
+        self.ahead.as_ref()
     }
 
     /// The plan that steers.

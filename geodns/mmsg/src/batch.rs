@@ -180,6 +180,19 @@ impl Batch {
         Ok(self.received)
     }
 
+    /// The datagrams received, each as far as it is whole.
+    pub fn queries(&self) -> impl Iterator<Item = &[u8]> {
+        let block = self.block.as_ptr().cast_const();
+        (0..self.received).map(move |at| {
+            // SAFETY: `received` is at most `BATCH_MAX`, and nothing writes to the block while `self` is
+            // borrowed.
+            unsafe {
+                let bytes = (*block).received[at].msg_len as usize;
+                &(&(*block).slots[at].query)[..bytes.min(QUERY_BYTES_MAX)]
+            }
+        })
+    }
+
     /// Shows each received datagram to `answer` with room for a reply; what it returns is how many
     /// bytes of that room to send back, `None` for no reply.
     pub fn answer_each(

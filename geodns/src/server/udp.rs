@@ -155,6 +155,7 @@ impl Worker {
 
     fn answer(&mut self) {
         let mut batch = self.responder.batch();
+        batch.look_ahead(self.datagrams.queries());
         self.datagrams.answer_each(|packet, source, out| {
             // Nobody can receive on port 0: the source is forged.
             if source.port() == 0 {

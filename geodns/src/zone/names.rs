@@ -7,6 +7,9 @@ use crate::wire::parent_of;
 /// Marks an empty slot. A zone has fewer names than this: each costs far more than a byte.
 const EMPTY: u32 = u32::MAX;
 
+/// The bit that tells lower case from upper, of eight bytes.
+const CASE_BITS: u64 = 0x2020_2020_2020_2020;
+
 /// Labels of the longest name (RFC 1035 §2.3.4: 255 bytes, two for each label).
 const LABELS_MAX: usize = 127;
 
@@ -48,6 +51,13 @@ impl NameTable {
         Self { slots }
     }
 
+    /// Looks at where a name of this hash would be.
+    pub(super) fn touch(&self, hash: u64) -> usize {
+        let mask = self.slots.len().wrapping_sub(1);
+        let slot = self.slots.get(hash as usize & mask);
+        slot.map_or(0, |slot| slot.at as usize)
+    }
+
     /// The position of a name; `name_at` gives the name at a position.
     pub(super) fn get<'n>(
         &self,
@@ -71,11 +81,12 @@ impl NameTable {
     }
 }
 
-/// `FxHash` over eight bytes at a time: names are short.
-fn hash_of(name: &[u8]) -> u64 {
+/// `FxHash` over eight bytes at a time: names are short. Upper and lower case are the same, whatever else is
+/// taken for the same by that.
+pub(crate) fn hash_of(name: &[u8]) -> u64 {
     let mut hash = name.len() as u64;
     let mut add = |word: u64| {
-        hash = (hash.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
+        hash = (hash.rotate_left(5) ^ (word | CASE_BITS)).wrapping_mul(0x517c_c1b7_2722_0a95);
     };
     for word in name.as_chunks::<8>().0 {
         add(u64::from_le_bytes(*word));

@@ -230,6 +230,23 @@ impl ServedZone {
             .filter_map(move |node| Some((&*node.name, named(node)?)))
     }
 
+    /// Every steered name with the number of its node.
+    pub(crate) fn steered_nodes(&self) -> impl Iterator<Item = (u32, &[u8], SteeredIdx)> {
+        let nodes = self.nodes.iter().enumerate();
+        // Numbers of nodes are kept in 32 bits everywhere.
+        nodes.filter_map(|(at, node)| Some((at as u32, &*node.name, node.steered?)))
+    }
+
+    /// Looks at what finding a steered name by its hash and reading its node takes.
+    pub(crate) fn touch(&self, hash: u64, node: u32) -> usize {
+        self.names.touch(hash) ^ self.node_name(node).len()
+    }
+
+    /// The name of a node; empty when there is none of this number.
+    pub(crate) fn node_name(&self, node: u32) -> &[u8] {
+        self.nodes.get(node as usize).map_or(&[], |node| &node.name)
+    }
+
     /// Finds what `name` (a lowercased wire name of `labels` labels, inside this zone) is here.
     #[must_use]
     #[inline]

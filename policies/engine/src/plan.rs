@@ -173,6 +173,15 @@ impl Plan {
         (least > 0).then(|| usize::from(least))
     }
 
+    /// Looks at what a pick for this service begins with, to have that memory fetched; what is returned
+    /// means nothing.
+    #[inline]
+    #[must_use]
+    pub fn touch(&self, service: ServiceIdx) -> usize {
+        let own = self.services.get(service.index());
+        own.map_or(0, |own| own.sticky as usize ^ own.row as usize)
+    }
+
     /// What keeps a client of this service at its endpoint.
     #[must_use]
     pub fn sticky(&self, service: ServiceIdx) -> Sticky {

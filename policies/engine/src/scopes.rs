@@ -104,6 +104,15 @@ impl Scopes {
         self.covers.len() as u32 - 1
     }
 
+    /// Looks at where the covers of a service are, to have that memory fetched; what is returned means
+    /// nothing.
+    #[inline]
+    #[must_use]
+    pub fn touch(&self, service: ServiceIdx) -> usize {
+        let covers = self.of_service.get(service.index());
+        covers.map_or(0, |covers| covers[0] as usize)
+    }
+
     /// The length of the shortest prefix around an address in which every address gets the same answer
     /// of a service. `classes` is the table these scopes were built from, `own` what it says of the
     /// address.
