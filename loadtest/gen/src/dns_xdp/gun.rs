@@ -80,8 +80,7 @@ pub(super) fn fire(wire: &Wire, qps: u32, time: Duration) -> Result<Rate, GenErr
             });
         }
         tries += 1;
-        // Nobody unparks it: this sleeps.
-        std::thread::park_timeout(BUSY_WAIT);
+        process::pause(BUSY_WAIT);
     }
 }
 
