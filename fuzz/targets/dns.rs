@@ -52,6 +52,7 @@ fuzz_target!(|input: &[u8]| {
         failover_ttl_seconds: 30,
         guard: Guard::of(Some(CookieJar::fixed([7; 16])), None),
         identity: meridian_geodns::Identity::default(),
+        aliases: meridian_geodns::AliasBook::default(),
     };
     let source = SocketAddr::from(([192, 0, 2, 1], 5300));
     for transport in Transport::ALL {

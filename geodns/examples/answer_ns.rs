@@ -22,7 +22,7 @@ use meridian_geodns::guard::Guard;
 use meridian_geodns::responder::answer;
 use meridian_geodns::zone::ShelfSnapshot;
 use meridian_geodns::{
-    AnswerRules, Asked, EcsTrust, Identity, Outcome, Transport, Zones, zones_for_query,
+    AliasBook, AnswerRules, Asked, EcsTrust, Identity, Outcome, Transport, Zones, zones_for_query,
 };
 use meridian_live::Published;
 use meridian_telemetry::Metrics;
@@ -45,6 +45,7 @@ fn main() {
         failover_ttl_seconds: 5,
         guard: Guard::default(),
         identity: Identity::default(),
+        aliases: AliasBook::default(),
     };
     for (label, name, with_subnet) in [
         ("static A", "www.example.test", false),

@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
+use crate::alias::{AliasBook, RESOLVERS_MAX};
 use crate::dnssec::{DnssecConfig, DnssecConfigError, DnssecSettings};
 use crate::dnstap::config::DnstapConfig;
 use crate::guard::{CookieSettings, CookiesConfig, Guard, RateLimitConfig, RateSettings};
@@ -106,6 +107,9 @@ pub struct DnsConfig {
     pub zone_files: Option<PathBuf>,
     /// What the server says of itself.
     pub identity: IdentityConfig,
+    /// Resolvers that are asked for the targets of ALIAS records that lie in none of our zones, in their
+    /// order, at most 8: `["127.0.0.1:53"]`. Default: none, and such a record is answered SERVFAIL.
+    pub alias_resolvers: Vec<SocketAddr>,
 }
 
 /// See [`DnsConfig::client_subnet`].
@@ -166,6 +170,7 @@ impl Default for DnsConfig {
             dnssec: DnssecConfig::default(),
             zone_files: None,
             identity: IdentityConfig::default(),
+            alias_resolvers: Vec::new(),
         }
     }
 }
@@ -235,6 +240,7 @@ pub struct DnsSettings {
     pub(crate) xdp: Option<XdpSettings>,
     pub(crate) dnssec: DnssecSettings,
     pub(crate) zone_files: Option<PathBuf>,
+    pub(crate) alias_resolvers: Vec<SocketAddr>,
 }
 
 /// Checked bounds on connections.
@@ -312,6 +318,8 @@ impl DnsConfig {
             workers
         };
         in_range("workers", workers, 1..=WORKERS_MAX)?;
+        let resolvers = self.alias_resolvers.len();
+        in_range("alias_resolvers", resolvers, 0..=RESOLVERS_MAX)?;
         let udp = usize::from(*UDP_BYTES_RANGE.start())..=usize::from(*UDP_BYTES_RANGE.end());
         in_range("udp_bytes_max", usize::from(self.udp_bytes_max), udp)?;
         let tcp = self.tcp.validate()?;
@@ -338,6 +346,7 @@ impl DnsConfig {
                 failover_ttl_seconds: self.failover_ttl.0,
                 guard: Guard::default(),
                 identity: self.identity.validate()?,
+                aliases: AliasBook::default(),
             },
             tcp,
             cookies: self.cookies.validate()?,
@@ -349,6 +358,7 @@ impl DnsConfig {
             xdp: self.xdp.validate(&self.listen)?,
             dnssec: self.dnssec.validate()?,
             zone_files: self.zone_files.clone(),
+            alias_resolvers: self.alias_resolvers.clone(),
         })
     }
 

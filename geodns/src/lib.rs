@@ -8,6 +8,7 @@
 //!
 //! What is left out on purpose stands in the modules' own words.
 
+mod alias;
 pub mod config;
 pub mod dnssec;
 pub mod dnstap;
@@ -26,6 +27,7 @@ pub mod wire;
 pub mod zone;
 mod zones;
 
+pub use alias::AliasBook;
 pub use config::{ConfigError, DnsConfig, DnsSettings, XdpConfig};
 pub use explain::{
     ClientQuestion, ExplainedRecord, QueryExplainError, QueryExplanation, query_explain,

@@ -54,6 +54,7 @@ pub struct DnsMetrics {
     rate_slipped: IntCounter,
     zones_build: Gauge,
     zone_problems: IntGauge,
+    aliases: [IntGauge; ALIAS_STATES.len()],
     zone_files: IntGauge,
     zone_files_refused: IntGauge,
     zone_file_reads: IntCounter,
@@ -66,6 +67,8 @@ pub(crate) struct Tally {
     queries: [u32; Transport::ALL.len()],
     responses: [u32; Rcode::ALL.len()],
     answers: [[u32; Rcode::ALL.len()]; KINDS.len()],
+    /// A bit for each row of `answers` that counted: a batch touches few of them.
+    kinds: u32,
     /// The size of the batch's first response: a sample that costs one observation a batch.
     first_bytes: u32,
     subnets: u32,
@@ -88,7 +91,9 @@ impl Tally {
 
     /// What was asked, and how large the response is.
     pub(crate) fn answer(&mut self, rtype: RType, rcode: Rcode, bytes: usize, subnet: bool) {
-        self.answers[kind_of(rtype)][rcode.index()] += 1;
+        let kind = kind_of(rtype);
+        self.kinds |= 1 << kind;
+        self.answers[kind][rcode.index()] += 1;
         self.subnets += u32::from(subnet);
         if self.first_bytes == 0 {
             // At most 65,535.
@@ -113,6 +118,20 @@ impl Tally {
             Ruling::Drop => self.rate_dropped += 1,
         }
     }
+}
+
+/// What is known of targets of ALIAS records: the values of the label `state`.
+const ALIAS_STATES: [&str; 3] = ["fresh", "stale", "unresolved"];
+
+/// Targets of ALIAS records, by what is known of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct AliasCounts {
+    /// Resolved, and the last try went well.
+    pub(crate) fresh: i64,
+    /// The last try failed, and an earlier answer stands.
+    pub(crate) stale: i64,
+    /// There never was an answer.
+    pub(crate) unresolved: i64,
 }
 
 /// The counters of one steered service.
@@ -173,6 +192,12 @@ impl DnsMetrics {
             Unit::Count,
             "Open connections",
             &["transport"],
+        )?;
+        let aliases = room.int_gauge_vec(
+            "alias_targets",
+            Unit::Count,
+            "Targets of ALIAS records outside of our zones, by what is known of them",
+            &["state"],
         )?;
         let refused = room.counter_vec(
             "connections_refused",
@@ -255,6 +280,7 @@ impl DnsMetrics {
                 Unit::Seconds,
                 "Time that building the zones in force from their plan took",
             )?,
+            aliases: ALIAS_STATES.map(|state| aliases.with_label_values(&[state])),
             zone_problems: room.int_gauge(
                 "zone_problems",
                 Unit::Count,
@@ -296,8 +322,14 @@ impl DnsMetrics {
         for (counter, count) in self.responses.iter().zip(tally.responses) {
             add(counter, count);
         }
-        for (counter, count) in self.answers.iter().zip(tally.answers.as_flattened()) {
-            add(counter, *count);
+        let mut kinds = tally.kinds;
+        while kinds != 0 {
+            let kind = kinds.trailing_zeros() as usize;
+            kinds &= kinds - 1;
+            let counters = self.answers.chunks_exact(Rcode::ALL.len()).nth(kind);
+            for (counter, count) in counters.into_iter().flatten().zip(tally.answers[kind]) {
+                add(counter, count);
+            }
         }
         if tally.first_bytes > 0 {
             self.response_bytes.observe(f64::from(tally.first_bytes));
@@ -369,6 +401,13 @@ impl DnsMetrics {
         self.zone_files.set(all);
         self.zone_files_refused.set(refused);
         self.zone_file_reads.inc_by(report.read as u64);
+    }
+
+    pub(crate) fn set_aliases(&self, counts: AliasCounts) {
+        let counts = [counts.fresh, counts.stale, counts.unresolved];
+        for (gauge, count) in self.aliases.iter().zip(counts) {
+            gauge.set(count);
+        }
     }
 
     pub(crate) fn set_zone_problems(&self, count: usize) {

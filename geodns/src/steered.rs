@@ -328,6 +328,15 @@ impl Families {
 }
 
 impl SteeredAnswer {
+    /// The names that it may lead to.
+    pub(crate) fn alias_targets(&self) -> impl Iterator<Item = &[u8]> {
+        let aliases = match self {
+            Self::Names(aliases) => &aliases[..],
+            _ => &[],
+        };
+        aliases.iter().flatten().map(|alias| &*alias.target)
+    }
+
     /// The type to steer for, or `None` when the question is for the name's static records.
     pub(crate) fn steered_type(&self, rtype: RType) -> Option<RType> {
         match self {

@@ -17,8 +17,10 @@ use meridian_topology::ServiceIdx;
 
 use crate::metrics::DnsMetrics;
 use crate::steered::{Layer, Served, SteeredName};
+use crate::wire::{LowerName, RType};
 use crate::zone::{
-    ServedZone, ShelfSnapshot, StaticZone, SteeredIdx, ZoneError, ZoneSet, ZoneSetBuilder,
+    CNAME_CHAIN_MAX, Case, ServedZone, ShelfSnapshot, StaticZone, SteeredIdx, ZoneError, ZoneSet,
+    ZoneSetBuilder,
 };
 pub(crate) use ahead::Ahead;
 use topology::static_zone;
@@ -117,6 +119,43 @@ impl Zones {
     /// How to look ahead; `None` where all is near.
     pub(crate) fn ahead(&self) -> Option<&Ahead> {
         self.ahead.as_ref()
+    }
+
+    /// Calls `say` for every name outside of our zones, or delegated from them, where the aliases that
+    /// begin at a lowercased wire name may end: at itself, too. An ALIAS on the way begins anew.
+    pub(crate) fn ends_elsewhere(&self, name: &[u8], say: &mut impl FnMut(&[u8])) {
+        self.ends_within(name, CNAME_CHAIN_MAX, say);
+    }
+
+    fn ends_within(&self, name: &[u8], steps: usize, say: &mut impl FnMut(&[u8])) {
+        let Some(found) = self.set.find_own(name, RType::A) else {
+            return say(name);
+        };
+        let Some(left) = steps.checked_sub(1) else {
+            return;
+        };
+        let node = match found.case {
+            Case::Cut(_) => return say(name),
+            Case::Missing => return,
+            Case::Exact => found.encloser,
+            Case::Wildcard(node) => node,
+            Case::Dname(owner) => {
+                let prefix = &name[..name.len() - owner.name().len()];
+                let joined = owner.target().and_then(|to| LowerName::join(prefix, to));
+                if let Some(joined) = joined {
+                    self.ends_within(joined.as_bytes(), left, say);
+                }
+                return;
+            }
+        };
+        let steered = node.steered().map(|steered| self.steered_name(steered));
+        if let Some(steered) = steered {
+            for target in steered.answer.alias_targets() {
+                self.ends_within(target, left, say);
+            }
+        } else if let Some((_, target)) = node.cname() {
+            self.ends_within(target, left, say);
+        }
     }
 
     /// The plan that steers.

@@ -217,10 +217,6 @@ impl Reader {
         let data = read(rtype, &tokens[from..], &self.origin)
             .map_err(|error| (from + error.token, error.field, error.reason))?;
         let (rtype, owner) = (RType(rtype), self.owner.clone().unwrap_or_default());
-        if rtype == RType::ALIAS {
-            let reason = "ALIAS records are not answered yet; give the name addresses".to_owned();
-            return Err((from - 1, "type", reason));
-        }
         if let Some(ttl_seconds) = ttl_seconds {
             self.ttl_last = Some(ttl_seconds);
         }

@@ -12,6 +12,7 @@
 //! only in who calls it. [`Responder`] adds what is not pure: the zones in force, counters and the
 //! decision log, a [`Batch`] of messages at a time.
 
+mod alias;
 mod batch;
 mod client;
 mod denial;
@@ -29,6 +30,7 @@ use meridian_telemetry::decision::DecisionIds;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::alias::AliasBook;
 use crate::dnssec::{Purse, Signing};
 use crate::dnstap::Tap;
 use crate::guard::{CookieSeen, Guard, Visitor};
@@ -134,6 +136,8 @@ pub struct AnswerRules {
     pub guard: Guard,
     /// What is said about the server itself.
     pub identity: Identity,
+    /// The addresses of names elsewhere that ALIAS records point at.
+    pub aliases: AliasBook,
 }
 
 /// What became of a packet.
@@ -250,6 +254,7 @@ pub fn answer(zones: &Zones, rules: &AnswerRules, asked: &Asked<'_>, out: &mut [
         over_budget: false,
         proofs: Proofs::default(),
         identity: &rules.identity,
+        aliases: &rules.aliases,
         moment: Moment {
             failover_ttl_seconds: rules.failover_ttl_seconds,
             now_unix_seconds: asked.now_unix_seconds,

@@ -6,6 +6,7 @@ use super::client::Client;
 use super::denial::Proofs;
 use super::signed::{NO_QUESTION_TYPE, Terms, names_of};
 use super::steer::{Data, Moment, Room, SteeredFact, steer};
+use crate::alias::AliasBook;
 use crate::dnssec::Names;
 use crate::identity::Identity;
 use crate::wire::{
@@ -36,7 +37,7 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    const ANSWER: Self = Self {
+    pub(super) const ANSWER: Self = Self {
         rcode: Rcode::NoError,
         authority: Authority::Ours,
     };
@@ -44,7 +45,7 @@ impl Verdict {
     /// The records that fitted are ours; the rest is to be fetched over TCP.
     pub(super) const TRUNCATED: Self = Self::ANSWER;
 
-    const fn error(rcode: Rcode) -> Self {
+    pub(super) const fn error(rcode: Rcode) -> Self {
         Self {
             rcode,
             authority: Authority::None,
@@ -53,7 +54,7 @@ impl Verdict {
 }
 
 /// What a step at one name leads to.
-enum Step {
+pub(super) enum Step {
     Done(Verdict),
     /// A CNAME was answered; its target is [`Resolution::next`] and spelled out here, if a pointer
     /// reaches so far.
@@ -87,6 +88,7 @@ pub(super) struct Resolution<'z, 'w, 'b> {
     pub(super) proofs: Proofs<'z>,
     /// What is said about the server itself.
     pub(super) identity: &'w Identity,
+    pub(super) aliases: &'w AliasBook,
     /// What a steered answer depends on beside the question and the plan.
     pub(super) moment: Moment,
     /// What steering decided at the first steered name that the question came to.
@@ -236,9 +238,10 @@ impl<'z> Resolution<'z, '_, '_> {
         }
         // RFC 8482 §4.1: any one set is an answer to ANY.
         let set = if rtype == RType::ANY {
-            node.rrsets().next()
+            node.rrsets().find(|set| set.rtype() != RType::ALIAS)
         } else {
-            node.rrset(rtype)
+            // An ALIAS is nobody's business but ours.
+            node.rrset(rtype).filter(|_| rtype != RType::ALIAS)
         };
         match set {
             Some(set) => {
@@ -247,6 +250,14 @@ impl<'z> Resolution<'z, '_, '_> {
                 self.additional(found.zone, set, at);
             }
             None if self.key_set(found, rtype, place)? => {}
+            None if matches!(rtype, RType::A | RType::AAAA) => {
+                // Signatures that came with a zone cover no addresses from elsewhere.
+                let alias = node.rrset(RType::ALIAS);
+                match alias.filter(|_| !found.zone.data().came_signed()) {
+                    Some(alias) => return self.at_alias(found, alias, rtype, place),
+                    None => self.negative(found, place, rtype),
+                }
+            }
             None => self.negative(found, place, rtype),
         }
         Ok(Step::Done(Verdict::ANSWER))
@@ -308,7 +319,7 @@ impl<'z> Resolution<'z, '_, '_> {
         Ok(Step::Follow(owner))
     }
 
-    fn at_steered(
+    pub(super) fn at_steered(
         &mut self,
         steered: SteeredIdx,
         found: &Found<'z>,
@@ -372,7 +383,7 @@ impl<'z> Resolution<'z, '_, '_> {
 
     /// NXDOMAIN and NODATA: the SOA says for how long (RFC 2308). One that does not fit leaves the
     /// truncation mark, and the response code still stands.
-    fn negative(&mut self, found: &Found<'z>, place: Place<'_>, asked: RType) {
+    pub(super) fn negative(&mut self, found: &Found<'z>, place: Place<'_>, asked: RType) {
         let zone = found.zone;
         let apex = Place {
             name: zone.apex(),

@@ -208,7 +208,7 @@ impl<'z> Resolution<'z, '_, '_> {
             .into_iter()
             .flat_map(NodeView::rrsets)
             .map(RrSet::rtype);
-        let high = high.filter(|rtype| rtype.0 > 255 && *rtype != asked);
+        let high = high.filter(|rtype| rtype.0 > 255 && *rtype != asked && *rtype != RType::ALIAS);
         self.nsec(signer, section, place, names_of(found), low, high)
     }
 
@@ -313,7 +313,11 @@ fn types_of(
     let at_cut = matches!(found.case, Case::Cut(_));
     for set in node.rrsets() {
         // Of a delegation the parent has only the servers and what it says about keys.
-        if !at_cut || matches!(set.rtype(), RType::NS | RType::DS) {
+        if set.rtype() == RType::ALIAS {
+            // Seen as the addresses it stands for.
+            low.insert(RType::A);
+            low.insert(RType::AAAA);
+        } else if !at_cut || matches!(set.rtype(), RType::NS | RType::DS) {
             low.insert(set.rtype());
         }
     }

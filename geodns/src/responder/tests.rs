@@ -22,6 +22,7 @@ use meridian_telemetry::Metrics;
 use proptest::prelude::*;
 
 use super::{AnswerRules, Asked, EcsTrust, Outcome, Reply, Transport, answer};
+use crate::alias::AliasBook;
 use crate::fixture::{decode, summary, world};
 use crate::guard::Guard;
 use crate::identity::Identity;
@@ -53,6 +54,7 @@ pub(crate) fn rules() -> AnswerRules {
         failover_ttl_seconds: 5,
         guard: Guard::default(),
         identity: Identity::default(),
+        aliases: AliasBook::default(),
     }
 }
 

@@ -117,6 +117,7 @@ pub struct DnsServer {
     transfers: Transfers,
     xdp: Xdp,
     zone_files: Option<ZoneFolderWatcher>,
+    alias_resolvers: Vec<SocketAddr>,
     /// Ends the responder's following of plans with the server.
     following: DropGuard,
 }
@@ -205,6 +206,7 @@ impl DnsServer {
             queries_max: tcp.queries_max,
             xdp,
             zone_files,
+            alias_resolvers: settings.alias_resolvers.clone(),
             following: following.drop_guard(),
         })
     }
@@ -254,6 +256,7 @@ impl DnsServer {
             transfers,
             xdp,
             zone_files,
+            alias_resolvers,
             following,
         } = self;
         let stop = StopWorkers::default();
@@ -290,6 +293,9 @@ impl DnsServer {
         }
         encrypted.serve(&mut acceptors, &house, &stopping);
         acceptors.spawn(responder.rules().guard.clone().run(stopping.clone()));
+        let aliases = responder.rules().aliases.clone();
+        let of_zones = Arc::clone(&responder);
+        acceptors.spawn(aliases.run(of_zones, alias_resolvers, stopping.clone()));
         if let Some(zone_files) = zone_files {
             acceptors.spawn(zone_files.run(stopping.clone()));
         }

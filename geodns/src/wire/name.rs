@@ -82,6 +82,15 @@ impl LowerName {
         Self::join(&[], name).unwrap_or_default()
     }
 
+    /// As [`LowerName::of`], for a name in any case.
+    #[must_use]
+    pub fn lowercased(name: &[u8]) -> Self {
+        let mut lower = Self::of(name);
+        // A length byte is below 64, which lowercasing leaves alone.
+        lower.bytes.make_ascii_lowercase();
+        lower
+    }
+
     /// The labels `prefix` before `name`, both lowercased and well-formed; `None` when the whole is
     /// longer than a name may be.
     #[must_use]

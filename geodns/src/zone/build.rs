@@ -149,11 +149,13 @@ impl StaticZoneBuilder {
             serial: soa.serial,
             labels_max: labels_max.unwrap_or(0),
             denial: Denial::None,
+            aliases: Box::default(),
             problems: Box::default(),
         };
         add_targets(&mut zone);
         let (denial, problems) = denial::of_zone(&zone, links);
         zone.denial = denial;
+        zone.aliases = alias_targets(&zone);
         for problem in problems {
             self.problem(problem);
         }
@@ -313,7 +315,7 @@ impl NameDraft {
             problems.push(ZoneError::SoaBelowApex { name: named() });
         }
         // RFC 2181 §10.1 and RFC 6672 §2.4: one of each, and a CNAME alone but for DNSSEC's own.
-        for rtype in [RType::SOA, RType::CNAME, RType::DNAME] {
+        for rtype in [RType::SOA, RType::CNAME, RType::DNAME, RType::ALIAS] {
             if let Some(set) = self.sets.get_mut(&rtype) {
                 drop_duplicates(&mut set.data);
                 if set.data.len() > 1 {
@@ -331,6 +333,20 @@ impl NameDraft {
             self.signatures.remove(&RType::CNAME);
             problems.push(ZoneError::CnameAndOther { name: named() });
         }
+        let addresses = [RType::A, RType::AAAA];
+        if addresses.iter().any(|rtype| self.sets.contains_key(rtype))
+            && self.sets.remove(&RType::ALIAS).is_some()
+        {
+            problems.push(ZoneError::AliasAndAddresses { name: named() });
+        }
+        let aliased = self
+            .sets
+            .get(&RType::ALIAS)
+            .and_then(|set| set.data.first());
+        if aliased.is_some_and(|target| target.eq_ignore_ascii_case(name)) {
+            self.sets.remove(&RType::ALIAS);
+            problems.push(ZoneError::AliasOfItself { name: named() });
+        }
         problems
     }
 
@@ -346,6 +362,18 @@ fn drop_duplicates(data: &mut Vec<Box<[u8]>>) {
         let mut seen = HashSet::new();
         data.retain(|data| seen.insert(data.clone()));
     }
+}
+
+/// Where ALIAS records point, lowercased.
+fn alias_targets(zone: &StaticZone) -> Box<[Box<[u8]>]> {
+    let sets = zone
+        .nodes
+        .iter()
+        .filter_map(|node| node.rrset(RType::ALIAS));
+    let targets = sets.flat_map(RrSet::data);
+    targets
+        .map(|(_, target)| target.to_ascii_lowercase().into())
+        .collect()
 }
 
 /// Tells every set which names in its data have addresses here (RFC 1034 §4.3.2 step 6).

@@ -163,6 +163,18 @@ pub enum ZoneError {
         /// The owner.
         name: DisplayName,
     },
+    /// An ALIAS stands beside addresses.
+    #[error("`{name}` has an ALIAS and addresses; the addresses are served: keep one of the two")]
+    AliasAndAddresses {
+        /// The owner.
+        name: DisplayName,
+    },
+    /// An ALIAS leads to its own name.
+    #[error("`{name}` has an ALIAS to itself, which has no addresses: name another target")]
+    AliasOfItself {
+        /// The owner.
+        name: DisplayName,
+    },
     /// A steered name has static addresses or a CNAME: which should be answered?
     #[error("`{name}` is steered and has static {rtype} records")]
     SteeredAndStatic {
@@ -232,7 +244,7 @@ pub struct DisplayType(pub RType);
 
 impl fmt::Display for DisplayType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", hickory_proto::rr::RecordType::from(self.0.0))
+        write!(f, "{}", meridian_topology::rdata::RTypeName(self.0.0))
     }
 }
 

@@ -85,7 +85,7 @@ impl RrSet {
     }
 
     /// The records' data, each with its offset into [`RrSet::records`].
-    pub fn data(&self) -> impl Iterator<Item = (usize, &[u8])> {
+    pub fn data(&self) -> impl Iterator<Item = (usize, &[u8])> + Clone {
         data_of(&self.records)
     }
 
@@ -176,7 +176,7 @@ fn encode<'d>(
     Ok(records.into())
 }
 
-fn data_of(records: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+fn data_of(records: &[u8]) -> impl Iterator<Item = (usize, &[u8])> + Clone {
     let mut at = 0;
     std::iter::from_fn(move || {
         let head = records.get(at..)?.first_chunk::<RECORD_HEAD_BYTES>()?;

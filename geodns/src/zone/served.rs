@@ -97,7 +97,7 @@ impl<'z> NodeView<'z> {
 
 /// Types that a steered name answers by picks alone.
 fn replaced_by_steering(rtype: RType) -> bool {
-    matches!(rtype, RType::A | RType::AAAA | RType::CNAME)
+    matches!(rtype, RType::A | RType::AAAA | RType::CNAME | RType::ALIAS)
 }
 
 /// What a name is in the zone that contains it.

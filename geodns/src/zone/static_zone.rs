@@ -93,6 +93,8 @@ pub struct StaticZone {
     /// Labels of the deepest name.
     pub(super) labels_max: usize,
     pub(super) denial: Denial,
+    /// Where ALIAS records point, as lowercased wire names.
+    pub(super) aliases: Box<[Box<[u8]>]>,
     pub(super) problems: Box<[ZoneError]>,
 }
 
@@ -146,6 +148,12 @@ impl StaticZone {
             sets.filter(move |set| speaks_for(node, set))
                 .map(move |set| (node, set))
         })
+    }
+
+    /// Where ALIAS records point, as lowercased wire names.
+    #[must_use]
+    pub fn alias_targets(&self) -> &[Box<[u8]>] {
+        &self.aliases
     }
 
     /// How the data arrived signed.

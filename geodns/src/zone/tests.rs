@@ -5,10 +5,8 @@
 )]
 
 use std::cmp::Ordering;
-use std::str::FromStr;
 use std::sync::Arc;
 
-use hickory_proto::rr::RecordType;
 use proptest::prelude::*;
 
 use super::{
@@ -54,7 +52,7 @@ fn build(origin: &str, records: &[&str]) -> StaticZone {
             "MX" => [vec![0, 10], wire(data)].concat(),
             _ => wire(data),
         };
-        let rtype = RType(RecordType::from_str(rtype).unwrap().into());
+        let rtype = RType(meridian_topology::rdata::rtype_from_text(rtype).unwrap());
         builder.record(&wire(owner), rtype, ttl, &data);
     }
     builder.build().unwrap()
@@ -277,6 +275,11 @@ fn contradictions_are_left_out_and_named() {
         "two.example. CNAME a.example.",
         "two.example. CNAME b.example.",
         "app.example. A 192.0.2.1",
+        "addressed.example. ALIAS www.test.",
+        "addressed.example. A 192.0.2.1",
+        "self.example. ALIAS SELF.example.",
+        "twice.example. ALIAS www.test.",
+        "twice.example. ALIAS other.test.",
         "cut.example. NS ns.test.",
         "away.example. DNAME elsewhere.",
     ];
@@ -296,7 +299,10 @@ fn contradictions_are_left_out_and_named() {
         "`app.example.` is steered and has static A records",
         "`app.example.` is steered by two services",
         "`app.test.` is in none of the zones",
+        "`addressed.example.` has an ALIAS and addresses; the addresses are served: keep one of the two",
         "`both.example.` has a CNAME and other records",
+        "`self.example.` has an ALIAS to itself, which has no addresses: name another target",
+        "`twice.example.` has several ALIAS records; the first is served",
         "`outside.test.` is in none of the zones",
         "`two.example.` has several CNAME records; the first is served",
         "zone `example.` is given twice",

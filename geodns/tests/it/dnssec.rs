@@ -10,7 +10,7 @@ use meridian_geodns::dnssec::{Algorithm, KeyRole, Patience};
 use rig::{SignedRig, Tampering, delv, dig, unbound};
 
 /// Questions about the zone: name, type, what delv must say beside the validation.
-const QUESTIONS: [(&str, &str, &str); 15] = [
+const QUESTIONS: [(&str, &str, &str); 22] = [
     ("example.test", "SOA", "fully validated"),
     ("example.test", "DNSKEY", "fully validated"),
     ("example.test", "CDS", "fully validated"),
@@ -32,6 +32,23 @@ const QUESTIONS: [(&str, &str, &str); 15] = [
         "AAAA",
         "negative response, fully validated",
     ),
+    ("_sip._udp.example.test", "SRV", "fully validated"),
+    ("voice.example.test", "HTTPS", "fully validated"),
+    // Below a DNAME.
+    ("some.old.example.test", "A", "fully validated"),
+    // ALIAS of a steered name and of a static one.
+    ("aka.example.test", "A", "fully validated"),
+    (
+        "aka.example.test",
+        "AAAA",
+        "negative response, fully validated",
+    ),
+    (
+        "aka.example.test",
+        "TXT",
+        "negative response, fully validated",
+    ),
+    ("also.example.test", "AAAA", "2001:db8::80"),
     // NXDOMAIN by RFC 9824 is a type that a name has not.
     (
         "no.such.example.test",

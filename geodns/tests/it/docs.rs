@@ -54,7 +54,7 @@ fn the_zones_page_shows_what_loads() {
     let (settings, topologies): (Vec<_>, Vec<_>) = blocks(ZONES_PAGE)
         .into_iter()
         .partition(|block| block.starts_with("dns:"));
-    assert_eq!((settings.len(), topologies.len()), (2, 1));
+    assert_eq!((settings.len(), topologies.len()), (3, 1));
     for text in &settings {
         let node = door::parse::<Node>("docs/dns-zones.md", text)
             .unwrap_or_else(|problems| panic!("{problems}"));

@@ -6,6 +6,7 @@
     reason = "a test that cannot set up its world has failed; a skipped one says so"
 )]
 
+mod alias;
 mod allocation;
 mod cookbook;
 mod cookies;

@@ -188,10 +188,6 @@ fn data(kind: RecordKind, text: &str) -> Result<RecordData, Mistake> {
             return Err(Mistake::new("a start of authority is no static record")
                 .help("set the zone's `soa`"));
         }
-        ALIAS => {
-            return Err(Mistake::new("ALIAS records are not answered yet")
-                .help("make the name a service's, or give it addresses"));
-        }
         RRSIG | NSEC | NSEC3 | NSEC3PARAM => {
             let name = RTypeName(kind.0);
             return Err(

@@ -2,7 +2,8 @@
 //!
 //! The layer holds whole record sets, by name and type, and never one that the zone's own data has:
 //! what the topology or a zone file says is not changed by an update, and wins when it comes later.
-//! Laid over the zone it makes the zone that is served, with a serial that is newer than both.
+//! Laid over the zone it makes the zone that is served, with a serial that is newer than both. Over data that
+//! comes signed nothing is laid.
 //!
 //! Limits: [`RECORDS_MAX`] records in one zone's layer.
 
@@ -142,6 +143,12 @@ impl Layers {
         // Made without the lock: a large zone takes a while.
         let made = if layer.serial == 0 {
             Arc::clone(&base)
+        } else if base.is_signed() {
+            tracing::error!(
+                zone = %shown(base.origin()),
+                "dynamic updates are kept and not served: the zone's data comes signed now, and its signatures do not cover them; have it delivered unsigned"
+            );
+            Arc::clone(&base)
         } else {
             layer.over(&base)
         };
@@ -154,5 +161,45 @@ impl Layers {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<WireName, Laid>> {
         // Changed by single assignments.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(
+        clippy::unwrap_used,
+        reason = "a test that cannot build its input has failed"
+    )]
+
+    use super::*;
+    use crate::master::read_text;
+
+    const ORIGIN: &[u8] = b"\x04zone\x04test\0";
+    const UNSIGNED: &str = "$TTL 60\n@ SOA ns admin 1 1 1 1 60\n@ NS ns\n";
+    const PROOF: &str = "@ NSEC zone.test. NS SOA RRSIG NSEC\n";
+
+    fn zone(text: &str) -> Arc<StaticZone> {
+        Arc::new(read_text("zone", text.as_bytes(), ORIGIN).unwrap())
+    }
+
+    #[test]
+    fn nothing_is_laid_over_data_that_comes_signed() {
+        let owner: WireName = Box::from(&b"\x03new\x04zone\x04test\0"[..]);
+        let set = LayerSet {
+            ttl: 60,
+            data: vec![Box::from([192, 0, 2, 1])],
+        };
+        let layers = Layers::default();
+        let layer = Layer {
+            serial: 7,
+            sets: BTreeMap::from([((owner.clone(), RType::A), set)]),
+        };
+        layers.set(ORIGIN, Arc::new(layer));
+        let unsigned = zone(UNSIGNED);
+        assert!(layers.over(Arc::clone(&unsigned)).get(&owner).is_some());
+        let signed = zone(&format!("{UNSIGNED}{PROOF}"));
+        assert!(Arc::ptr_eq(&layers.over(Arc::clone(&signed)), &signed));
+        // What was kept is served again once the data comes unsigned.
+        assert!(layers.over(unsigned).get(&owner).is_some());
     }
 }

@@ -28,6 +28,13 @@ use crate::rig::DEADLINE;
 /// The fixture's zone.
 pub const ZONE: &str = "example.test.";
 
+/// What the fixture's zone has beside its own records.
+const MORE_RECORDS: &str = "    records:
+      - { name: aka, type: ALIAS, data: shop.example.test }
+      - { name: also, type: ALIAS, data: www.example.test }
+      - { name: old, type: DNAME, data: shops.example.test }
+";
+
 pub struct SignedRig {
     pub address: SocketAddr,
     folder: tempfile::TempDir,
@@ -58,10 +65,9 @@ impl SignedRig {
         let settings = config.dnssec.validate().unwrap();
         let desk = KeyDesk::of(&settings, ZONE).unwrap();
         desk.generate(roles, unix_seconds()).unwrap();
-        let world = crate::fixture::world_of(
-            include_str!("../../fixture/topology.yaml"),
-            loopback_clients(),
-        );
+        let topology = include_str!("../../fixture/topology.yaml");
+        let topology = topology.replacen("    records:\n", MORE_RECORDS, 1);
+        let world = crate::fixture::world_of(&topology, loopback_clients());
         let server = DnsServer::bind(
             &config.validate(NonZeroUsize::MIN).unwrap(),
             &PlanHandle::fixed(world),
