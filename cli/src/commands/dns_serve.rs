@@ -25,6 +25,9 @@ pub struct ServeArgs {
     /// Address for UDP and TCP, several times if wanted; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:5353")]
     listen: Vec<SocketAddr>,
+    /// A resolver to ask for the targets of ALIAS records elsewhere; may be given several times.
+    #[arg(long)]
+    alias_resolver: Vec<SocketAddr>,
     /// UDP threads for each address. Default: one per core.
     #[arg(long)]
     workers: Option<NonZeroUsize>,
@@ -38,6 +41,7 @@ pub async fn run(args: &ServeArgs) -> Result<(), Failure> {
         listen: args.listen.clone(),
         workers: args.workers,
         zone_files: Some(args.zones.clone()),
+        alias_resolvers: args.alias_resolver.clone(),
         ..DnsConfig::default()
     };
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);

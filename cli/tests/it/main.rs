@@ -9,6 +9,7 @@
 mod check;
 mod decide;
 mod gdnsd;
+mod geo;
 mod keys;
 mod models;
 mod pages;
@@ -16,3 +17,4 @@ mod run;
 mod serve;
 mod xdp;
 mod zonemaster;
+mod zones;

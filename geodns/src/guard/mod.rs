@@ -164,6 +164,15 @@ impl Guard {
     }
 
     /// Whether a response may go out. Everybody who has proven the address may have all of them.
+    /// Whether a message may go on to the slow path, whose answers are made out of sight of
+    /// [`Self::rule`].
+    pub(crate) fn rule_slow(&self, asked: &Asked<'_>) -> Ruling {
+        match &self.rate {
+            Some(rate) if asked.transport.is_spoofable() => rate.rule_slow(asked),
+            _ => Ruling::Pass,
+        }
+    }
+
     pub(crate) fn rule(&self, asked: &Asked<'_>, reply: &Reply) -> Ruling {
         match &self.rate {
             Some(rate) if asked.transport.is_spoofable() && reply.cookie != CookieSeen::Valid => {

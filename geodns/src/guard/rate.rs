@@ -9,6 +9,7 @@
 //! | answers, NODATA, referrals | name; all names made from one wildcard or below one cut are one |
 //! | NXDOMAIN | zone |
 //! | errors | nothing else |
+//! | NOTIFY, UPDATE, transfers and signed queries, whatever they are answered | nothing else |
 //!
 //! An account is a bucket as BIND's: it earns its rate every second and pays one for a response; in
 //! debt, the response is withheld, and the debt grows up to `window` seconds' worth. Every `slip`-th
@@ -109,6 +110,16 @@ impl RateLimiter {
         };
         let hash = self.hash(kind, source, name);
         self.charge(hash, rate, asked.now_unix_seconds)
+    }
+
+    /// Charges a message to the slow path to its account: whatever it is answered.
+    pub(super) fn rule_slow(&self, asked: &Asked<'_>) -> Ruling {
+        let source = asked.source.ip().to_canonical();
+        let rate = self.settings.responses_per_second;
+        if rate == 0 || is_in(&self.settings.exempt, source) {
+            return Ruling::Pass;
+        }
+        self.charge(self.hash(3, source, &[]), rate, asked.now_unix_seconds)
     }
 
     /// Kind, client network and name, each at its place; the name in lower case.

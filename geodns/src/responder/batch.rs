@@ -60,7 +60,9 @@ impl<'r> Batch<'r> {
         let asked = self.asked(packet, source, transport);
         let rules = &self.responder.rules;
         let mut outcome = answer(&self.zones, rules, &asked, out);
-        if let Outcome::Reply(reply) = &outcome {
+        if matches!(outcome, Outcome::Slow) {
+            outcome = self.hand_on(&asked, out);
+        } else if let Outcome::Reply(reply) = &outcome {
             let ruling = rules.guard.rule(&asked, reply);
             self.tally.rate_limited(ruling);
             match ruling {
@@ -72,6 +74,19 @@ impl<'r> Batch<'r> {
         self.count(transport, &outcome);
         self.show(packet, source, transport, &outcome, out);
         outcome
+    }
+
+    /// Hands a message on to the slow path, unless its source has had enough of that.
+    fn hand_on(&mut self, asked: &Asked<'_>, out: &mut [u8]) -> Outcome {
+        let rules = &self.responder.rules;
+        let ruling = rules.guard.rule_slow(asked);
+        self.tally.rate_limited(ruling);
+        match ruling {
+            Ruling::Pass => Outcome::Slow,
+            // A transfer over UDP is told to come back over TCP; nothing else is.
+            Ruling::Slip => slip(rules, asked, &Reply::WITHHELD, out),
+            Ruling::Drop => Outcome::Drop,
+        }
     }
 
     /// As [`Batch::answer`] for transports without rate limits, in a buffer that grows to the largest

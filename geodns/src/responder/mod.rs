@@ -173,6 +173,20 @@ pub struct Reply {
     pub subject: Subject,
 }
 
+impl Reply {
+    /// What is withheld of a message to the slow path: nobody knows yet.
+    const WITHHELD: Self = Self {
+        bytes: 0,
+        rcode: Rcode::NoError,
+        truncated: false,
+        rtype: RType(0),
+        subnet: false,
+        steered: None,
+        cookie: CookieSeen::Absent,
+        subject: Subject { at: 0, bytes: 0 },
+    };
+}
+
 /// The part of the question's name that a response speaks of: all of it for a name that exists, the
 /// zone's for one that does not, the name before the star for what a wildcard makes. Rates are limited
 /// by it, so that made-up names share one account.

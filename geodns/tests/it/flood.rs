@@ -38,6 +38,34 @@ fn limited(config: &mut meridian_geodns::DnsConfig) {
     });
 }
 
+/// A NOTIFY from nobody we know is refused by the slow path, at no higher rate than anything else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_to_the_slow_path_are_limited_too() {
+    let rig = Rig::start(limited);
+    let socket = rig.udp();
+    let mut notify = query(7, "example.test.", RecordType::SOA, None);
+    notify[2] = 4 << 3;
+    let begun = Instant::now();
+    for _ in 0..ROUNDS {
+        socket.send(&notify).unwrap();
+    }
+    // Answered after all of them: by then they have been ruled on.
+    let tcp = &mut rig.tcp();
+    send_tcp(tcp, &query(8, "www.example.test.", RecordType::A, None));
+    receive_tcp(tcp).unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_millis(500)))
+        .unwrap();
+    let mut answer = [0; 512];
+    let refused = std::iter::from_fn(|| socket.recv(&mut answer).ok()).count();
+    let seconds = u32::try_from(begun.elapsed().as_secs()).unwrap() + 2;
+    let most = usize::try_from(RATE * seconds).unwrap();
+    assert!((1..=most).contains(&refused), "{refused} of at most {most}");
+    let dropped = rig.metric("meridian_dns_rate_limited_total{action=\"dropped\"}");
+    assert!(dropped > 100.0, "{dropped}");
+    rig.stop().await;
+}
+
 /// What the sources got.
 #[derive(Debug, Default)]
 struct Got {
