@@ -116,6 +116,7 @@ pub async fn start(
         .map_err(|_| LiveError::Stopped)??;
 
     let plan = PlanHandle::new(built.published);
+    live_metrics.published(built.took, &plan.load());
     let geo_status = geo_status(&plan, built.reusable.base(), None);
     live_metrics.geo(&geo_status);
     let facts = Facts {

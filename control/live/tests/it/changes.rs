@@ -30,12 +30,11 @@ async fn an_edit_takes_effect_and_a_bad_one_does_not() {
         problems.contains("did you mean `geographic`?"),
         "{problems}"
     );
-    assert!(
-        rig.metrics
-            .render()
-            .unwrap()
-            .contains("meridian_live_sources_rejected 1")
-    );
+    let metrics = rig.metrics.render().unwrap();
+    assert!(metrics.contains("meridian_live_sources_rejected 1"));
+    // The first plan's compile counts like any other.
+    assert!(!metrics.contains("meridian_live_compile_seconds_count 0"));
+    assert!(metrics.contains("meridian_live_compile_seconds_count"));
     assert_eq!(
         rig.pick().unwrap().as_str(),
         "far-1",
