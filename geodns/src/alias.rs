@@ -112,12 +112,19 @@ impl AliasBook {
             }
         };
         let mut watched: BTreeMap<Box<[u8]>, Watched> = BTreeMap::new();
+        let mut had_too_many = false;
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = tokio::time::sleep(TICK) => {}
             }
-            let wanted = wanted(&responder);
+            let (wanted, too_many) = wanted(&responder);
+            if too_many && !had_too_many {
+                tracing::error!(
+                    "dns: more than {TARGETS_MAX} targets of ALIAS records; the rest is not resolved"
+                );
+            }
+            had_too_many = too_many;
             watched.retain(|target, _| wanted.contains(target));
             if self.load().keys().any(|target| !wanted.contains(target)) {
                 self.edit(|answers| answers.retain(|target, _| wanted.contains(target)));
@@ -188,8 +195,9 @@ impl AliasBook {
     }
 }
 
-/// The names outside of our zones that ALIAS records lead to.
-fn wanted(responder: &Responder) -> BTreeSet<Box<[u8]>> {
+/// The names outside of our zones that ALIAS records lead to, and whether there are more than
+/// [`TARGETS_MAX`].
+fn wanted(responder: &Responder) -> (BTreeSet<Box<[u8]>>, bool) {
     let zones = responder.zones();
     let all = zones.set().zones().iter();
     let targets = all.flat_map(|zone| zone.data().alias_targets());
@@ -199,16 +207,13 @@ fn wanted(responder: &Responder) -> BTreeSet<Box<[u8]>> {
             wanted.insert(name.into());
         });
         if wanted.len() > TARGETS_MAX {
-            tracing::error!(
-                "dns: more than {TARGETS_MAX} targets of ALIAS records; the rest is not resolved"
-            );
             while wanted.len() > TARGETS_MAX {
                 wanted.pop_last();
             }
-            break;
+            return (wanted, true);
         }
     }
-    wanted
+    (wanted, false)
 }
 
 /// A client of the resolvers, in their order; `None` when there are none. It guards against forged

@@ -60,6 +60,9 @@ pub struct DnsMetrics {
     zone_file_reads: IntCounter,
 }
 
+// A bit of [`Tally::kinds`] for each.
+const _: () = assert!(KINDS.len() <= u32::BITS as usize);
+
 /// What one batch counted, in the worker's own memory: counters that all workers share are touched
 /// once a batch.
 #[derive(Clone, Copy, Debug, Default)]

@@ -181,7 +181,7 @@ impl Batch {
     }
 
     /// The datagrams received, each as far as it is whole.
-    pub fn queries(&self) -> impl Iterator<Item = &[u8]> {
+    pub fn queries(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         let block = self.block.as_ptr().cast_const();
         (0..self.received).map(move |at| {
             // SAFETY: `received` is at most `BATCH_MAX`, and nothing writes to the block while `self` is

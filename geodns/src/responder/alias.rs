@@ -2,10 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::resolve::{Place, Resolution, Step, Verdict};
+use super::resolve::{Place, Resolution, Step, UNREADY, Verdict};
 use super::steer::{Data, Room, steer};
+use crate::steered::SteeredAnswer;
 use crate::wire::{ExtendedError, Full, LowerName, RType, Rcode};
-use crate::zone::{CNAME_CHAIN_MAX, Case, Found, NodeView, RrSet};
+use crate::zone::{CNAME_CHAIN_MAX, Case, Found, NodeView, RrSet, SteeredIdx};
 
 /// Sent beside SERVFAIL until a resolver has answered (RFC 8914 §4.24: network error).
 const UNRESOLVED: ExtendedError = ExtendedError {
@@ -24,7 +25,7 @@ enum Hop {
 
 impl<'z> Resolution<'z, '_, '_> {
     /// Answers an address type at a name with an ALIAS. Targets in our zones are followed here, others
-    /// are looked up in the book. No answer for a name on the way is longer than that of the name itself.
+    /// are looked up in the book. No answer lives longer than the ALIAS.
     ///
     /// Apart from the usual way, and never inlined there: its room for names would be every answer's.
     #[inline(never)]
@@ -46,6 +47,10 @@ impl<'z> Resolution<'z, '_, '_> {
             let Some(there) = there else {
                 return self.answer_from_book(found, alias, target.as_bytes(), rtype, place);
             };
+            if there.zone.is_unready() {
+                self.writer.set_error(UNREADY);
+                return Ok(Step::Done(Verdict::error(Rcode::ServFail)));
+            }
             let node = match there.case {
                 Case::Exact => there.encloser,
                 Case::Wildcard(node) => node,
@@ -80,15 +85,12 @@ impl<'z> Resolution<'z, '_, '_> {
         if let Some(steered) = node.steered()
             && let Some(rtype) = self.zones.steered_name(steered).answer.steered_type(rtype)
         {
-            let mut room = Room::default();
-            let (zones, client, moment) = (self.zones, self.client, self.moment);
-            let (steer, _) = steer(zones, steered, rtype, client, moment, &mut room);
-            if let Data::Alias(further) = steer.data {
-                self.writer.narrow_scope(steer.scope);
-                self.next = Some(LowerName::of(&further.target));
+            if self.follows_steered(steered, rtype) {
                 return Ok(Hop::Follow);
             }
-            return self.at_steered(steered, found, rtype, place).map(Hop::Done);
+            let ttl_max = alias.ttl_seconds();
+            let answered = self.at_steered(steered, found, rtype, place, ttl_max);
+            return answered.map(Hop::Done);
         }
         if let Some(set) = node.rrset(rtype) {
             let addresses = set.data().filter_map(|(_, data)| address_of(data));
@@ -103,6 +105,22 @@ impl<'z> Resolution<'z, '_, '_> {
         } else {
             Hop::Nothing
         })
+    }
+
+    /// Goes on to the name that a steered CNAME picks for this client, if that is what the name answers.
+    fn follows_steered(&mut self, steered: SteeredIdx, rtype: RType) -> bool {
+        let zones = self.zones;
+        if !matches!(zones.steered_name(steered).answer, SteeredAnswer::Names(_)) {
+            return false;
+        }
+        let mut room = Room::default();
+        let (steer, _) = steer(zones, steered, rtype, self.client, self.moment, &mut room);
+        let Data::Alias(further) = steer.data else {
+            return false;
+        };
+        self.writer.narrow_scope(steer.scope);
+        self.next = Some(LowerName::of(&further.target));
+        true
     }
 
     /// A target elsewhere: what the resolvers said. Until they have answered, nothing can be said.

@@ -42,7 +42,7 @@ impl<'r> Batch<'r> {
     }
 
     /// Has what answers to these messages are made from fetched, where that is far away.
-    pub fn look_ahead<'p>(&self, packets: impl Iterator<Item = &'p [u8]>) {
+    pub fn look_ahead<'p>(&self, packets: impl ExactSizeIterator<Item = &'p [u8]>) {
         if let Some(ahead) = self.zones.ahead() {
             ahead.fetch(&self.zones, packets);
         }

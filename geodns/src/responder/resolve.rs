@@ -24,7 +24,7 @@ pub(super) const NOBODY: ExtendedError = ExtendedError {
 };
 
 /// Sent beside SERVFAIL for a secondary zone that was never loaded or has expired (RFC 8914 §4.15).
-const UNREADY: ExtendedError = ExtendedError {
+pub(super) const UNREADY: ExtendedError = ExtendedError {
     code: 14,
     text: "no primary has confirmed this zone",
 };
@@ -224,7 +224,7 @@ impl<'z> Resolution<'z, '_, '_> {
         if let Some(steered) = node.steered()
             && let Some(rtype) = self.zones.steered_name(steered).answer.steered_type(rtype)
         {
-            return self.at_steered(steered, found, rtype, place);
+            return self.at_steered(steered, found, rtype, place, u32::MAX);
         }
         if let Some((cname, target)) = node.cname()
             && !stands_beside_cname(node, rtype)
@@ -319,20 +319,22 @@ impl<'z> Resolution<'z, '_, '_> {
         Ok(Step::Follow(owner))
     }
 
+    /// Answers with what the engine picks. `ttl_max` is in seconds: what led here may not live longer.
     pub(super) fn at_steered(
         &mut self,
         steered: SteeredIdx,
         found: &Found<'z>,
         rtype: RType,
         place: Place<'_>,
+        ttl_max: u32,
     ) -> Result<Step, Full> {
         let (owner, mark) = (place.owner, self.writer.mark());
-        let ttl_configured = self.zones.steered_name(steered).ttl_seconds;
+        let ttl_configured = self.zones.steered_name(steered).ttl_seconds.min(ttl_max);
         let (zones, mut room) = (self.zones, Room::default());
         let (steer, fact) = steer(zones, steered, rtype, self.client, self.moment, &mut room);
         self.steered = self.steered.or(fact);
         self.writer.narrow_scope(steer.scope);
-        let ttl_seconds = steer.ttl_seconds;
+        let ttl_seconds = steer.ttl_seconds.min(ttl_max);
         match &steer.data {
             Data::Nothing => self.negative(found, place, rtype),
             Data::Nobody => {

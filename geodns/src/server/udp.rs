@@ -41,10 +41,18 @@ const LAST_BATCHES_MAX: usize = 64;
 fn ignore_path_mtu(socket: &UdpSocket, bytes_max: u16) -> io::Result<()> {
     let whole = bytes_max <= UNFRAGMENTED_BYTES_MAX;
     if socket.local_addr()?.is_ipv6() {
-        let way = [Ipv6PathMtuDiscovery::OMIT, Ipv6PathMtuDiscovery::PROBE][usize::from(whole)];
+        let way = if whole {
+            Ipv6PathMtuDiscovery::PROBE
+        } else {
+            Ipv6PathMtuDiscovery::OMIT
+        };
         sockopt::set_ipv6_mtu_discover(socket, way)?;
     } else {
-        let way = [Ipv4PathMtuDiscovery::OMIT, Ipv4PathMtuDiscovery::PROBE][usize::from(whole)];
+        let way = if whole {
+            Ipv4PathMtuDiscovery::PROBE
+        } else {
+            Ipv4PathMtuDiscovery::OMIT
+        };
         sockopt::set_ip_mtu_discover(socket, way)?;
     }
     Ok(())

@@ -20,7 +20,7 @@ use std::fmt;
 use thiserror::Error;
 
 pub use build::{NS_SET_BYTES_MAX, PROBLEMS_MAX, StaticZoneBuilder};
-pub(crate) use data::is_within;
+pub(crate) use data::{is_within, name_at};
 pub use denial::{
     Absence, Denial, NSEC3_BLOCKS_MAX, NSEC3_HASH_BYTES, Nsec3Chain, Nsec3Link, Nsec3Params,
     PROOFS_MAX, Proof,

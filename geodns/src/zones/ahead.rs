@@ -14,7 +14,7 @@ use meridian_topology::ServiceIdx;
 use super::Zones;
 use crate::steered::SteeredName;
 use crate::wire::HEADER_BYTES;
-use crate::zone::{SteeredIdx, ZoneSet, hash_of};
+use crate::zone::{SteeredIdx, ZoneSet, hash_of, name_at};
 
 /// With fewer steered names all of it stays in the processor's caches.
 const NAMES_MIN: usize = 1_000;
@@ -81,10 +81,14 @@ impl Ahead {
     }
 
     /// Has what answers to these packets are made from fetched.
-    pub(crate) fn fetch<'p>(&self, zones: &Zones, mut packets: impl Iterator<Item = &'p [u8]>) {
+    pub(crate) fn fetch<'p>(
+        &self,
+        zones: &Zones,
+        mut packets: impl ExactSizeIterator<Item = &'p [u8]>,
+    ) {
         let plan = &zones.published.plan;
         let served = zones.set.zones();
-        loop {
+        while packets.len() > 0 {
             let mut found = [(0, Slot::EMPTY); AT_ONCE];
             let mut count = 0;
             for (found, packet) in found.iter_mut().zip(&mut packets) {
@@ -105,15 +109,12 @@ impl Ahead {
             let spelling = |slot: &Slot| zone(slot).node_name(slot.node).first().copied();
             let second = found().map(|(_, slot)| spelling(slot).unwrap_or(0));
             black_box(second.fold(0, |all, read| all ^ read));
-            if count < AT_ONCE {
-                return;
-            }
         }
     }
 
     /// The hash of a question's name, and where the name probably is.
     fn find(&self, packet: &[u8]) -> (u64, Slot) {
-        let Some(name) = question_name(packet) else {
+        let Some(name) = name_at(packet, HEADER_BYTES) else {
             return (0, Slot::EMPTY);
         };
         let hash = hash_of(name);
@@ -127,18 +128,6 @@ impl Ahead {
 /// The part of a hash that chooses no slot.
 const fn tag_of(hash: u64) -> u16 {
     (hash >> 48) as u16
-}
-
-/// The wire name at the place of the first question's, if it is one.
-fn question_name(packet: &[u8]) -> Option<&[u8]> {
-    let mut end = HEADER_BYTES;
-    loop {
-        match *packet.get(end)? {
-            0 => return packet.get(HEADER_BYTES..=end),
-            length @ 1..=0x3f => end += 1 + usize::from(length),
-            _ => return None,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -169,8 +158,8 @@ mod tests {
         }
         assert!(all > 5 && right * 10 >= all * 8, "{right} of {all}");
         // More than take a step together.
-        let many = packets.iter().cycle().take(3 * AT_ONCE + 1);
-        ahead.fetch(&zones, many.map(Vec::as_slice));
+        let many: Vec<_> = packets.iter().cycle().take(3 * AT_ONCE + 1).collect();
+        ahead.fetch(&zones, many.iter().map(|packet| packet.as_slice()));
     }
 
     #[test]
@@ -178,12 +167,12 @@ mod tests {
         let header = [0; HEADER_BYTES];
         let lower = [&header[..], b"\x03www\x07example\0\0\x01\0\x01"].concat();
         let mixed = [&header[..], b"\x03wWw\x07EXAMPLE\0\0\x01\0\x01"].concat();
-        let hash = |packet: &[u8]| question_name(packet).map(hash_of);
-        assert_eq!(question_name(&lower), Some(&b"\x03www\x07example\0"[..]));
+        let hash = |packet: &[u8]| name_at(packet, HEADER_BYTES).map(hash_of);
         assert_eq!(hash(&lower), hash(&mixed));
-        assert_eq!(question_name(&[&header[..], b"\xc0\x0c"].concat()), None);
+        assert!(hash(&lower).is_some());
+        assert_eq!(hash(&[&header[..], b"\xc0\x0c"].concat()), None);
         for cut in 0..lower.len() - 4 {
-            assert_eq!(question_name(&lower[..cut]), None, "{cut}");
+            assert_eq!(hash(&lower[..cut]), None, "{cut}");
         }
     }
 }

@@ -31,6 +31,8 @@ circle ALIAS round
 round ALIAS circle
 text ALIAS host
 text TXT here
+brief 7 ALIAS shop.example.test.
+late ALIAS www.late.test.
 ";
 const THEIRS: &str = "\
 $TTL 40
@@ -40,14 +42,19 @@ www CNAME there
 there A 198.51.100.9
 ";
 
-fn shelve(shelf: &ZoneShelf, name: &str, text: &str) {
+/// A name as on the wire.
+fn wire(name: &str) -> Vec<u8> {
     let labels = name.split('.');
-    let mut origin = labels
+    let mut wire = labels
         .map(|label| [&[label.len() as u8], label.as_bytes()].concat())
         .collect::<Vec<_>>()
         .concat();
-    origin.push(0);
-    let zone = read_text(name, text.as_bytes(), &origin).unwrap();
+    wire.push(0);
+    wire
+}
+
+fn shelve(shelf: &ZoneShelf, name: &str, text: &str) {
+    let zone = read_text(name, text.as_bytes(), &wire(name)).unwrap();
     assert_eq!(zone.problems(), []);
     shelf.put(ZoneSource::File, Arc::new(zone)).unwrap();
 }
@@ -67,6 +74,8 @@ async fn an_alias_answers_with_the_addresses_of_its_target() {
 
     let rig = Rig::start(|config| config.alias_resolvers = vec![resolver.address]);
     shelve(&rig.shelf, "alias.test", OURS);
+    let late = wire("late.test");
+    rig.shelf.put_unready(ZoneSource::Secondary, &late).unwrap();
     let socket = rig.udp();
     let ask = |name: &str, rtype| ask_udp(&socket, &query(7, name, rtype, None));
     let begun = Instant::now();
@@ -96,14 +105,23 @@ async fn an_alias_answers_with_the_addresses_of_its_target() {
             (answers(&said), said.answers[0].ttl, said.edns)
         };
         assert_eq!(of("steered.alias.test."), of("shop.example.test."));
+        let brief = of("brief.alias.test.");
+        assert_eq!((brief.0, brief.1), (of("shop.example.test.").0, 7));
     }
     let far = wait_for("far.alias.test.", &["198.51.100.9"]).await;
     assert_eq!(far.answers[0].name.to_ascii(), "far.alias.test.");
     assert!(far.answers[0].ttl <= 40, "{far:?}");
     wait_for("hop.alias.test.", &["198.51.100.9"]).await;
     wait_for("gone.alias.test.", &[]).await;
-    let nobody = ask("nobody.alias.test.", RecordType::A);
-    assert_eq!(nobody.metadata.response_code, ResponseCode::ServFail);
+    // Nobody has said anything yet: no resolver, and no primary of a zone that is ours.
+    for name in ["nobody.alias.test.", "late.alias.test."] {
+        let said = ask(name, RecordType::A);
+        assert_eq!(
+            said.metadata.response_code,
+            ResponseCode::ServFail,
+            "{name}"
+        );
+    }
     // No address of the family, a loop, and other types are negative answers of the name itself.
     for (name, rtype) in [
         ("alias.test.", RecordType::AAAA),

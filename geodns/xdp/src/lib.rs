@@ -30,6 +30,7 @@
 mod asm;
 mod bpf;
 mod error;
+mod frames;
 mod interface;
 mod program;
 mod redirect;
@@ -38,10 +39,10 @@ mod socket;
 mod sys;
 
 pub use error::XdpError;
+pub use frames::{FRAME_BYTES, PACKET_BYTES_MAX, REPLY_BYTES_MAX};
 pub use interface::{Interface, QUEUES_MAX};
 pub use program::TARGETS_MAX;
 pub use redirect::{AttachMode, Attached, Redirect};
 pub use socket::{
-    BATCH_MAX, BusyPoll, FRAME_BYTES, FRAMES_RANGE, KernelDrops, PACKET_BYTES_MAX, REPLY_BYTES_MAX,
-    SocketOptions, Turn, Wake, XdpSocket, ZeroCopy,
+    BATCH_MAX, BusyPoll, FRAMES_RANGE, KernelDrops, SocketOptions, Turn, Wake, XdpSocket, ZeroCopy,
 };

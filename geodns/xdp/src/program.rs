@@ -11,7 +11,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::asm::{Assembler, If, Instruction, Label, Reg, Width};
-use crate::socket::PACKET_BYTES_MAX;
+use crate::frames::PACKET_BYTES_MAX;
 
 /// Most targets of one program.
 pub const TARGETS_MAX: usize = 64;

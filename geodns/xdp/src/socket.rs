@@ -5,24 +5,15 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use crate::error::XdpError;
+use crate::frames::{FRAME_BYTES, Frames, REPLY_AT, REPLY_BYTES_MAX};
 use crate::interface::Interface;
 use crate::ring::{Consumer, Producer, Ring};
-use crate::sys::{Mapping, checked, get_option, set_option, socket};
+use crate::sys::{checked, get_option, set_option, socket};
 
 /// Most packets handled in one turn.
 pub const BATCH_MAX: u32 = 64;
-/// Bytes of a frame.
-pub const FRAME_BYTES: usize = 4096;
 /// Bounds on a socket's frames, a power of two.
 pub const FRAMES_RANGE: std::ops::RangeInclusive<u32> = 256..=65_536;
-/// Where a frame's answer is written: its second half.
-const REPLY_AT: usize = FRAME_BYTES / 2;
-/// What the kernel leaves free before a packet (XDP_PACKET_HEADROOM).
-const HEADROOM_BYTES: usize = 256;
-/// Longest packet whose frame has its second half free; the program leaves longer ones to the kernel.
-pub const PACKET_BYTES_MAX: usize = REPLY_AT - HEADROOM_BYTES;
-/// Longest answer, headers included.
-pub const REPLY_BYTES_MAX: usize = FRAME_BYTES - REPLY_AT;
 /// System calls for one batch of answers at most: the kernel may send them in parts.
 const SEND_CALLS_MAX: u32 = 8;
 /// The kernel lets a queue go a moment after its socket was closed, and a server may be restarted in
@@ -119,58 +110,6 @@ pub struct XdpSocket {
     frames: Frames,
 }
 
-/// The memory of all frames.
-#[derive(Debug)]
-struct Frames(Mapping);
-
-impl Frames {
-    /// A packet and the place for its answer; `None` for a descriptor that is not of the first half
-    /// of one frame.
-    fn split(&mut self, at: u64, bytes: u32) -> Option<(&[u8], &mut [u8])> {
-        let at = usize::try_from(at).ok()?;
-        let frame = at - at % FRAME_BYTES;
-        let end = at.checked_add(bytes as usize)?;
-        if end > frame + REPLY_AT {
-            return None;
-        }
-        let packet = self.0.at::<u8>(at as u64, bytes as usize)?;
-        let reply = self
-            .0
-            .at::<u8>((frame + REPLY_AT) as u64, REPLY_BYTES_MAX)?;
-        // SAFETY: both lie inside the mapping and do not overlap, as checked. The kernel writes only
-        // to frames in the fill ring and reads only from those in the tx ring; a frame is in one
-        // ring or with us, and this one was just taken from the rx ring. `self` stays borrowed.
-        unsafe {
-            Some((
-                std::slice::from_raw_parts(packet.as_ptr(), bytes as usize),
-                std::slice::from_raw_parts_mut(reply.as_ptr(), REPLY_BYTES_MAX),
-            ))
-        }
-    }
-
-    /// Has the processor fetch the start of a packet, and the lines that a short answer is written to:
-    /// frames take turns, so neither is in its caches.
-    #[inline]
-    fn prefetch(&self, at: u64) {
-        #[cfg(target_arch = "x86_64")]
-        if let Some(packet) = self.0.at::<u8>(at, 1) {
-            use std::arch::x86_64::{_MM_HINT_ET0, _MM_HINT_T0, _mm_prefetch};
-            let packet = packet.as_ptr().cast_const().cast::<i8>();
-            let into_frame = at as usize % FRAME_BYTES;
-            let reply = packet.wrapping_sub(into_frame).wrapping_add(REPLY_AT);
-            // SAFETY: a prefetch never faults.
-            unsafe {
-                _mm_prefetch::<_MM_HINT_T0>(packet);
-                _mm_prefetch::<_MM_HINT_T0>(packet.wrapping_add(64));
-                _mm_prefetch::<_MM_HINT_ET0>(reply);
-                _mm_prefetch::<_MM_HINT_ET0>(reply.wrapping_add(64));
-            }
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = at;
-    }
-}
-
 impl XdpSocket {
     /// Makes a socket with its frames and binds it to a queue. Packets come once a
     /// [`crate::Redirect`] feeds it.
@@ -192,7 +131,7 @@ impl XdpSocket {
         }
         let fd = socket(libc::AF_XDP, libc::SOCK_RAW)
             .map_err(|error| XdpError::of("opening an AF_XDP socket", error))?;
-        let memory = register_frames(&fd, frames)?;
+        let memory = Frames::register(fd.as_fd(), frames)?;
         let half = frames / 2;
         let sizes = [
             (libc::XDP_UMEM_FILL_RING, half),
@@ -231,7 +170,7 @@ impl XdpSocket {
                 .map(|frame| frame * FRAME_BYTES as u64)
                 .collect(),
             fill_target: half,
-            frames: Frames(memory),
+            frames: memory,
         };
         socket.refill();
         Ok(socket)
@@ -474,30 +413,6 @@ fn is_passing(error: &io::Error) -> bool {
         error.raw_os_error(),
         Some(libc::EAGAIN | libc::EBUSY | libc::ENOBUFS | libc::EINTR)
     )
-}
-
-fn register_frames(fd: &OwnedFd, frames: u32) -> Result<Mapping, XdpError> {
-    let bytes = frames as usize * FRAME_BYTES;
-    let memory = Mapping::anonymous(bytes)
-        .map_err(|error| XdpError::of("allocating packet memory", error))?;
-    let start = memory
-        .at::<u8>(0, 1)
-        .map_or(0, |start| start.as_ptr() as u64);
-    let registration = libc::xdp_umem_reg {
-        addr: start,
-        len: memory.bytes() as u64,
-        chunk_size: FRAME_BYTES as u32,
-        headroom: 0,
-        flags: 0,
-        tx_metadata_len: 0,
-    };
-    match set_option(fd.as_fd(), libc::SOL_XDP, libc::XDP_UMEM_REG, &registration) {
-        Ok(()) => Ok(memory),
-        Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
-            Err(XdpError::MemoryLock { bytes })
-        }
-        Err(error) => Err(XdpError::of("registering packet memory", error)),
-    }
 }
 
 type Rings = (

@@ -33,18 +33,24 @@ pub fn serve(folder: &Path) -> Result<Pinned, GenError> {
     Pinned::start(OURS, SUBJECT_CORE, &binary()?, &args, &log)
 }
 
-/// Where our binary is.
+/// Where our binary is: beside this one, or one folder up from where Cargo keeps tests.
 ///
 /// # Errors
 /// When it was not built.
 pub fn binary() -> Result<PathBuf, GenError> {
     let here = std::env::current_exe()?;
-    let binary = here.with_file_name("meridian");
-    if binary.is_file() {
-        return Ok(binary);
+    let beside = here.with_file_name("meridian");
+    let above = here
+        .parent()
+        .filter(|folder| folder.ends_with("deps"))
+        .map(|folder| folder.with_file_name("meridian"));
+    for binary in above.iter().chain([&beside]) {
+        if binary.is_file() {
+            return Ok(binary.clone());
+        }
     }
     Err(GenError::Missing {
-        program: binary.display().to_string(),
+        program: beside.display().to_string(),
         package: "meridian, by `cargo build --release -p meridian`",
     })
 }

@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use super::Action;
 use crate::bpf::{Map, Program};
 use crate::error::XdpError;
+use crate::frames::PACKET_BYTES_MAX;
 use crate::redirect::load;
-use crate::socket::PACKET_BYTES_MAX;
 
 const TARGETS: [&str; 4] = [
     "192.0.2.53:53",
