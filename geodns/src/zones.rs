@@ -5,6 +5,7 @@
 //! it always fit. Zones whose data did not change are shared with the ones before, not built again.
 
 mod ahead;
+mod places;
 mod signing;
 mod topology;
 
@@ -19,10 +20,10 @@ use crate::metrics::DnsMetrics;
 use crate::steered::{Layer, Served, SteeredName};
 use crate::wire::{LowerName, RType};
 use crate::zone::{
-    CNAME_CHAIN_MAX, Case, ServedZone, ShelfSnapshot, StaticZone, SteeredIdx, ZoneError, ZoneSet,
-    ZoneSetBuilder,
+    CNAME_CHAIN_MAX, Case, Found, ServedZone, ShelfSnapshot, StaticZone, SteeredIdx, ZoneError,
+    ZoneSet, ZoneSetBuilder,
 };
-pub(crate) use ahead::Ahead;
+use places::Places;
 use topology::static_zone;
 pub(crate) use topology::wire_name;
 
@@ -37,8 +38,7 @@ pub struct Zones {
     steered: Box<[SteeredName]>,
     /// Over which addresses the answers of each service may be shared.
     pub(crate) scopes: Arc<Scopes>,
-    /// Where much is steered.
-    ahead: Option<Ahead>,
+    places: Places,
     problems: Vec<ZoneError>,
 }
 
@@ -87,7 +87,7 @@ impl Zones {
         let (set, problems) = builder.build();
         let scopes = scopes_of(&published, before);
         Self {
-            ahead: Ahead::build(&set, &steered),
+            places: Places::of(&set, &steered),
             published,
             set,
             bases,
@@ -116,9 +116,16 @@ impl Zones {
         self.bases.get(origin).or_else(served)
     }
 
-    /// How to look ahead; `None` where all is near.
-    pub(crate) fn ahead(&self) -> Option<&Ahead> {
-        self.ahead.as_ref()
+    /// As [`ZoneSet::find`], fast for a steered name.
+    #[inline]
+    pub(crate) fn find(&self, name: &LowerName, rtype: RType) -> Option<Found<'_>> {
+        // A DS record is the parent's.
+        if rtype != RType::DS
+            && let Some(found) = self.places.find(&self.set, name.as_bytes())
+        {
+            return Some(found);
+        }
+        self.set.find(name.as_bytes(), name.labels(), rtype)
     }
 
     /// Calls `say` for every name outside of our zones, or delegated from them, where the aliases that

@@ -41,8 +41,7 @@ impl<'z> Resolution<'z, '_, '_> {
             let Some(target) = self.next.take() else {
                 break;
             };
-            let zones = self.zones.set();
-            let there = zones.find(target.as_bytes(), target.labels(), rtype);
+            let there = self.zones.find(&target, rtype);
             let there = there.filter(|there| !matches!(there.case, Case::Cut(_)));
             let Some(there) = there else {
                 return self.answer_from_book(found, alias, target.as_bytes(), rtype, place);

@@ -11,11 +11,11 @@ use arc_swap::Guard;
 use meridian_telemetry::{Decision, Surface};
 use meridian_topology::RegionIdx;
 
-use super::{Asked, Outcome, Reply, Responder, SteeredFact, Transport, answer, slip, unix_time};
+use super::{Asked, Outcome, Reply, Responder, SteeredFact, Transport, answer_in, slip, unix_time};
 use crate::dnstap::Tapped;
 use crate::guard::Ruling;
 use crate::metrics::Tally;
-use crate::wire::TCP_BYTES_MAX;
+use crate::wire::{QueryRoom, TCP_BYTES_MAX};
 use crate::zone::SteeredIdx;
 use crate::zones::Zones;
 
@@ -24,6 +24,7 @@ use crate::zones::Zones;
 pub struct Batch<'r> {
     responder: &'r Responder,
     zones: Guard<Arc<Zones>>,
+    room: QueryRoom,
     now_unix_seconds: u32,
     tally: Tally,
     steered: Steered,
@@ -34,6 +35,7 @@ impl<'r> Batch<'r> {
         Self {
             responder,
             zones: responder.zones.load(),
+            room: QueryRoom::default(),
             // 32 bits last until 2106.
             now_unix_seconds: unix_time().as_secs() as u32,
             tally: Tally::default(),
@@ -43,9 +45,7 @@ impl<'r> Batch<'r> {
 
     /// Has what answers to these messages are made from fetched, where that is far away.
     pub fn look_ahead<'p>(&self, packets: impl ExactSizeIterator<Item = &'p [u8]>) {
-        if let Some(ahead) = self.zones.ahead() {
-            ahead.fetch(&self.zones, packets);
-        }
+        self.zones.look_ahead(packets);
     }
 
     /// Answers one message into `out`.
@@ -59,7 +59,7 @@ impl<'r> Batch<'r> {
     ) -> Outcome {
         let asked = self.asked(packet, source, transport);
         let rules = &self.responder.rules;
-        let mut outcome = answer(&self.zones, rules, &asked, out);
+        let mut outcome = answer_in(&mut self.room, &self.zones, rules, &asked, out);
         if matches!(outcome, Outcome::Slow) {
             outcome = self.hand_on(&asked, out);
         } else if let Outcome::Reply(reply) = &outcome {
@@ -100,14 +100,14 @@ impl<'r> Batch<'r> {
     ) -> Outcome {
         let asked = self.asked(packet, source, transport);
         let rules = &self.responder.rules;
-        let mut outcome = answer(&self.zones, rules, &asked, out);
+        let mut outcome = answer_in(&mut self.room, &self.zones, rules, &asked, out);
         if let Outcome::Reply(Reply {
             truncated: true, ..
         }) = outcome
             && out.len() < TCP_BYTES_MAX
         {
             out.resize(TCP_BYTES_MAX, 0);
-            outcome = answer(&self.zones, rules, &asked, out);
+            outcome = answer_in(&mut self.room, &self.zones, rules, &asked, out);
         }
         self.count(transport, &outcome);
         self.show(packet, source, transport, &outcome, out);

@@ -117,8 +117,7 @@ impl<'z> Resolution<'z, '_, '_> {
             return Ok(Verdict::error(rcode));
         }
         let (name, rtype) = (question.name, question.rtype);
-        let zones = self.zones.set();
-        let Some(found) = zones.find(name.as_bytes(), name.labels(), rtype) else {
+        let Some(found) = self.zones.find(name, rtype) else {
             return Ok(Verdict::error(Rcode::Refused));
         };
         self.subject_bytes = subject_bytes(&found, name.as_bytes().len());
@@ -156,8 +155,7 @@ impl<'z> Resolution<'z, '_, '_> {
                 break;
             }
             let name = &*followed[at].insert(target);
-            let zones = self.zones.set();
-            let found = zones.find(name.as_bytes(), name.labels(), question.rtype);
+            let found = self.zones.find(name, question.rtype);
             // A chain may leave our zones; the resolver asks on elsewhere.
             let Some(found) = found.filter(|found| !found.zone.is_unready()) else {
                 break;

@@ -26,7 +26,7 @@ pub use denial::{
     PROOFS_MAX, Proof,
 };
 pub use names::canonical_order;
-pub(crate) use names::hash_of;
+pub(crate) use names::{hash_of, is_same};
 pub use rrset::{RrSet, Signatures, Target};
 pub use served::{Case, Found, NodeView, ServedZone, SteeredIdx};
 pub use set::{ZoneSet, ZoneSetBuilder};

@@ -51,13 +51,6 @@ impl NameTable {
         Self { slots }
     }
 
-    /// Looks at where a name of this hash would be.
-    pub(super) fn touch(&self, hash: u64) -> usize {
-        let mask = self.slots.len().wrapping_sub(1);
-        let slot = self.slots.get(hash as usize & mask);
-        slot.map_or(0, |slot| slot.at as usize)
-    }
-
     /// The position of a name; `name_at` gives the name at a position.
     pub(super) fn get<'n>(
         &self,
@@ -73,11 +66,24 @@ impl NameTable {
             if found.at == EMPTY {
                 return None;
             }
-            if found.tag == tag && name_at(found.at as usize) == name {
+            if found.tag == tag && is_same(name_at(found.at as usize), name) {
                 return Some(found.at as usize);
             }
             slot = (slot + 1) & mask;
         }
+    }
+}
+
+/// Whether two names are equal, without a call: they are short.
+#[inline]
+pub(crate) fn is_same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    let mut words = one.as_chunks::<8>().0.iter().zip(other.as_chunks::<8>().0);
+    match (one.last_chunk::<8>(), other.last_chunk::<8>()) {
+        (Some(one), Some(other)) => one == other && words.all(|(one, other)| one == other),
+        _ => one.iter().eq(other),
     }
 }
 

@@ -237,9 +237,11 @@ impl ServedZone {
         nodes.filter_map(|(at, node)| Some((at as u32, &*node.name, node.steered?)))
     }
 
-    /// Looks at what finding a steered name by its hash and reading its node takes.
-    pub(crate) fn touch(&self, hash: u64, node: u32) -> usize {
-        self.names.touch(hash) ^ self.node_name(node).len()
+    /// What [`ServedZone::find`] finds for the name of a node.
+    #[inline]
+    pub(crate) fn steered_at(&self, node: u32) -> Option<Found<'_>> {
+        let over = self.nodes.get(node as usize)?;
+        Some(self.found_over(over, true))
     }
 
     /// The name of a node; empty when there is none of this number.
