@@ -32,6 +32,11 @@ impl<S> Rewound<S> {
         &self.stream
     }
 
+    /// Whether all bytes of the head were read back.
+    pub fn is_drained(&self) -> bool {
+        self.head.is_empty()
+    }
+
     /// The bytes not yet read back, and the stream.
     pub fn into_parts(self) -> (Bytes, S) {
         (self.head, self.stream)

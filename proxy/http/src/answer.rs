@@ -1,9 +1,10 @@
 //! Answers the proxy gives itself.
 //!
-//! Two ways out: before pingora has the connection ([`refuse`], raw bytes and a
-//! close), and within its request phases ([`respond`]). Both send one line of
-//! plain text that says what happened, never a name or address of an upstream.
+//! An [`Answer`] is one line of plain text that says what happened, never a name
+//! or address of an upstream. It goes out as bytes ([`refuse`], our own lane) or
+//! within pingora's request phases ([`respond`]).
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,20 +29,75 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Bytes thrown away in that time.
 const LINGER_BYTES_MAX: usize = 256 * 1024;
 
+/// An answer of one line.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    text: Cow<'static, str>,
+    /// The methods that the target knows: 405 must name them (RFC 9110, section 15.5.6).
+    allow: Option<String>,
+}
+
+impl Answer {
+    /// A line without its end.
+    pub(crate) fn new(status: u16, text: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            status,
+            text: text.into(),
+            allow: None,
+        }
+    }
+
+    /// The same, with the methods that are allowed.
+    pub(crate) fn allowing(self, methods: &[Method]) -> Self {
+        let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+        Self {
+            allow: Some(names.join(", ")),
+            ..self
+        }
+    }
+
+    /// As HTTP/1.1 has it; without its body when HEAD was asked.
+    pub(crate) fn bytes(&self, closing: bool, to_head: bool) -> Vec<u8> {
+        let reason = http::StatusCode::from_u16(self.status)
+            .ok()
+            .and_then(|status| status.canonical_reason())
+            .unwrap_or("Error");
+        let allow = self.allow.as_ref();
+        let allow = allow.map_or_else(String::new, |names| format!("allow: {names}\r\n"));
+        let close = if closing { "connection: close\r\n" } else { "" };
+        let head = format!(
+            "HTTP/1.1 {} {reason}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {}\r\ncache-control: no-store\r\n{allow}{close}\r\n",
+            self.status,
+            self.text.len() + 1,
+        );
+        let mut bytes = head.into_bytes();
+        if !to_head {
+            bytes.extend_from_slice(self.text.as_bytes());
+            bytes.push(b'\n');
+        }
+        bytes
+    }
+
+    /// Bytes of the body that are sent.
+    pub(crate) fn body_bytes(&self, to_head: bool) -> u64 {
+        if to_head {
+            0
+        } else {
+            self.text.len() as u64 + 1
+        }
+    }
+}
+
 /// Writes a whole answer and closes the connection.
-pub(crate) async fn refuse(downstream: &mut Downstream, status: u16, text: &str) {
-    let reason = http::StatusCode::from_u16(status)
-        .ok()
-        .and_then(|status| status.canonical_reason())
-        .unwrap_or("Error");
-    let answer = format!(
-        "HTTP/1.1 {status} {reason}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {}\r\ncache-control: no-store\r\nconnection: close\r\n\r\n{text}\n",
-        text.len() + 1,
-    );
+pub(crate) async fn refuse(downstream: &mut Downstream, answer: &Answer) {
     // A client that does not take the answer in time does without.
+    let _ = timeout(LINGER, downstream.write_whole(&answer.bytes(true, false))).await;
+    part(downstream).await;
+}
+
+/// Closes a connection whose client may still be sending.
+pub(crate) async fn part(downstream: &mut Downstream) {
     let _ = timeout(LINGER, async {
-        downstream.write_all(answer.as_bytes()).await?;
-        downstream.flush().await?;
         downstream.shutdown().await?;
         linger(downstream).await
     })
@@ -62,35 +118,14 @@ async fn linger(downstream: &mut Downstream) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Answers a request in place of an upstream. The connection stays usable.
-pub(crate) async fn respond(session: &mut Session, status: u16, text: &str) -> Result<()> {
-    write(session, status, text, None).await
-}
-
-/// As [`respond`], with the methods that the target knows: 405 must name them
-/// (RFC 9110, section 15.5.6).
-pub(crate) async fn respond_allowing(
-    session: &mut Session,
-    status: u16,
-    text: &str,
-    methods: &[Method],
-) -> Result<()> {
-    let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
-    write(session, status, text, Some(names.join(", "))).await
-}
-
-async fn write(
-    session: &mut Session,
-    status: u16,
-    text: &str,
-    allow: Option<String>,
-) -> Result<()> {
-    let body = Bytes::from(format!("{text}\n"));
-    let mut head = ResponseHeader::build_no_case(status, Some(5))?;
+/// Answers a request in place of an upstream, in pingora's lane. The connection stays usable.
+pub(crate) async fn respond(session: &mut Session, answer: &Answer) -> Result<()> {
+    let body = Bytes::from(format!("{}\n", answer.text));
+    let mut head = ResponseHeader::build_no_case(answer.status, Some(5))?;
     head.insert_header(header::CONTENT_TYPE, "text/plain; charset=utf-8")?;
     head.insert_header(header::CONTENT_LENGTH, body.len())?;
     head.insert_header(header::CACHE_CONTROL, "no-store")?;
-    if let Some(methods) = allow {
+    if let Some(methods) = &answer.allow {
         head.insert_header(header::ALLOW, methods)?;
     }
     session.write_response_header(Box::new(head), false).await?;
@@ -146,12 +181,13 @@ pub(crate) fn nobody(routed: &Routed) -> String {
     }
 }
 
-/// Status and line for a request that no route takes.
-pub(crate) fn unrouted_answer(unrouted: Unrouted) -> (u16, &'static str) {
-    match unrouted {
+/// The answer to a request that no route takes.
+pub(crate) fn unrouted_answer(unrouted: Unrouted) -> Answer {
+    let (status, text) = match unrouted {
         Unrouted::UnknownHost => (404, "no service answers for this host"),
         Unrouted::UnknownPath => (404, "no service answers for this path"),
         Unrouted::Method => (405, "no service answers for this method here"),
         Unrouted::Misdirected => (421, "this connection was made for another host"),
-    }
+    };
+    Answer::new(status, text)
 }

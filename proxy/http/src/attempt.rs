@@ -9,6 +9,7 @@
 use meridian_live::PassiveKind;
 use meridian_topology::RetryOn;
 use pingora_core::{Error, ErrorSource, ErrorType};
+use rustix::io::Errno;
 
 /// Most upstreams one request tries, whatever its route says.
 pub(crate) const ATTEMPTS_MAX: usize = 8;
@@ -76,6 +77,17 @@ impl Failure {
         match error.etype() {
             ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => Self::ConnectTimeout,
             ErrorType::InternalError | ErrorType::SocketError | ErrorType::BindError => Self::Local,
+            _ => Self::Connect,
+        }
+    }
+
+    /// Of the system's error while connecting.
+    pub(crate) fn of_connecting(error: &std::io::Error) -> Self {
+        match Errno::from_io_error(error) {
+            // We have run out of something.
+            Some(
+                Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::ADDRNOTAVAIL,
+            ) => Self::Local,
             _ => Self::Connect,
         }
     }

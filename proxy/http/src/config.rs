@@ -60,6 +60,9 @@ pub struct HttpConfig {
     /// `on` accepts HTTP/2 in clear text from clients that begin with its
     /// preface (gRPC without TLS). Default `on`.
     pub h2c: Toggle,
+    /// Who drives HTTP/1.1 requests: `own` (default), the lane made for them, which leaves to pingora what
+    /// it does not do itself (HTTP/1.0, upgrades); or `pingora`, all of them.
+    pub lane: LaneChoice,
     /// Bounds on connections and heads.
     pub limits: LimitsConfig,
     /// How long each stage of a connection may take.
@@ -165,6 +168,17 @@ pub enum Toggle {
     Off,
 }
 
+/// See [`HttpConfig::lane`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LaneChoice {
+    /// Ours, and pingora for the rest.
+    #[default]
+    Own,
+    /// pingora.
+    Pingora,
+}
+
 /// See [`HttpConfig::client_from`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -211,6 +225,7 @@ impl Default for HttpConfig {
             proxy_protocol: ProxyProtocol::Off,
             decision_headers: Toggle::Off,
             h2c: Toggle::On,
+            lane: LaneChoice::Own,
             limits: LimitsConfig::default(),
             timeouts: TimeoutsConfig::default(),
             client_from: ClientFrom::default(),

@@ -2,7 +2,8 @@
 //!
 //! PROXY header, TLS handshake, then requests: HTTP/2 connections go to pingora
 //! whole; on HTTP/1 we read each head ourselves ([`crate::head`]), refuse what
-//! is malformed, and lend the connection to pingora for one request at a time.
+//! is malformed, and serve it in our own lane ([`crate::lane`]) or lend the
+//! connection to pingora for one request at a time.
 //! Between requests nothing of pingora is alive, so an idle connection costs
 //! its socket, its task and (TLS) its session.
 
@@ -21,11 +22,12 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
-use crate::answer::refuse;
-use crate::config::Toggle;
+use crate::answer::{Answer, part, refuse};
+use crate::config::{LaneChoice, Toggle};
 use crate::downstream::{Downstream, Gate, Protocol, Transport};
 use crate::head::{self, Body, H2_PREFACE, Head, Parsed, Refusal};
 use crate::info::{ConnectionInfo, Scheme};
+use crate::lane::{self, After};
 use crate::metrics::Closed;
 use crate::worker::Shared;
 
@@ -186,7 +188,8 @@ async fn preface(downstream: &mut Downstream) -> io::Result<bool> {
     }
 }
 
-async fn http2(shared: &Shared, downstream: Downstream) {
+async fn http2(shared: &Shared, mut downstream: Downstream) {
+    downstream.introduce();
     let stream: Stream = Box::new(downstream);
     shared.proxy.process_new(stream, &shared.stopping).await;
 }
@@ -195,6 +198,13 @@ async fn http1(shared: &Shared, mut downstream: Downstream) {
     let mut turn = Turn::First;
     loop {
         match next(shared, &mut downstream, turn).await {
+            Next::Request(head) if head.is_plain && shared.lane_choice == LaneChoice::Own => {
+                match lane::serve(shared, &mut downstream, head).await {
+                    After::Keep => turn = Turn::Later,
+                    After::Close => return Shutdown::shutdown(&mut downstream).await,
+                    After::Linger => return part(&mut downstream).await,
+                }
+            }
             Next::Request(head) => {
                 let Some(back) = lend(shared, downstream, head).await else {
                     return;
@@ -210,12 +220,13 @@ async fn http1(shared: &Shared, mut downstream: Downstream) {
             Next::Close => return Shutdown::shutdown(&mut downstream).await,
             Next::Refuse(refusal) => {
                 shared.metrics.malformed(refusal);
-                return refuse(&mut downstream, 400, refusal.as_str()).await;
+                let answer = Answer::new(400, refusal.as_str());
+                return refuse(&mut downstream, &answer).await;
             }
             Next::TooSlow => {
                 shared.metrics.closed(Closed::HeaderTimeout);
                 let text = "the request head did not arrive in time";
-                return refuse(&mut downstream, 408, text).await;
+                return refuse(&mut downstream, &Answer::new(408, text)).await;
             }
         }
     }
@@ -228,6 +239,7 @@ async fn lend(shared: &Shared, mut downstream: Downstream, head: Head) -> Option
         Body::Length(length) => Gate::Bytes(head.bytes as u64 + length),
         Body::Chunked | Body::Upgrade => Gate::Open,
     });
+    downstream.introduce();
     let session = ServerSession::new_http1(Box::new(downstream));
     let reused = shared
         .proxy

@@ -15,6 +15,7 @@
 //! (`limits.head_bytes`, [`READ_AHEAD_BYTES`]).
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
@@ -34,6 +35,7 @@ use pingora_http::ResponseHeader;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
+use tokio_util::io::poll_read_buf;
 
 use crate::info::ConnectionInfo;
 
@@ -81,34 +83,66 @@ pub(crate) struct Downstream {
     ahead: BytesMut,
     gate: Gate,
     protocol: Protocol,
+    info: ConnectionInfo,
+    /// Made when pingora first sees the connection.
+    digests: Option<Digests>,
+}
+
+/// What pingora asks about a connection.
+struct Digests {
     socket: Arc<SocketDigest>,
     tls: Option<Arc<SslDigest>>,
     info: Arc<ProxyDigest>,
 }
 
-impl Downstream {
-    /// Wraps an established connection.
-    pub(crate) fn new(transport: Transport, info: ConnectionInfo, protocol: Protocol) -> Self {
+impl Digests {
+    fn of(transport: &Transport, info: &ConnectionInfo) -> Self {
         let socket = SocketDigest::from_raw_fd(transport.socket().as_raw_fd());
         // Set now, so that nobody asks the kernel and everybody sees the same.
         let _ = socket.peer_addr.set(Some(info.peer.into()));
         let _ = socket.local_addr.set(Some(info.local.into()));
-        let tls = match &transport {
-            Transport::Plain(_) => None,
-            Transport::Tls(stream) => Some(Arc::new(tls_digest(stream))),
-        };
+        Self {
+            socket: Arc::new(socket),
+            tls: match transport {
+                Transport::Plain(_) => None,
+                Transport::Tls(stream) => Some(Arc::new(tls_digest(stream))),
+            },
+            info: Arc::new(ProxyDigest::new(
+                Box::new(empty_response()),
+                Some(Box::new(info.clone())),
+            )),
+        }
+    }
+}
+
+impl Downstream {
+    /// Wraps an established connection.
+    pub(crate) fn new(transport: Transport, info: ConnectionInfo, protocol: Protocol) -> Self {
         Self {
             transport,
             ahead: BytesMut::new(),
             gate: Gate::Open,
             protocol,
-            socket: Arc::new(socket),
-            tls,
-            info: Arc::new(ProxyDigest::new(
-                Box::new(empty_response()),
-                Some(Box::new(info)),
-            )),
+            info,
+            digests: None,
         }
+    }
+
+    /// Makes ready for pingora's questions.
+    pub(crate) fn introduce(&mut self) {
+        if self.digests.is_none() {
+            self.digests = Some(Digests::of(&self.transport, &self.info));
+        }
+    }
+
+    /// What is known of the connection.
+    pub(crate) fn info(&self) -> &ConnectionInfo {
+        &self.info
+    }
+
+    /// The bytes read ahead, and what is known of the connection.
+    pub(crate) fn ahead_and_info(&self) -> (&[u8], &ConnectionInfo) {
+        (&self.ahead, &self.info)
     }
 
     /// The bytes read ahead of pingora.
@@ -119,12 +153,43 @@ impl Downstream {
     /// Reads once from the socket behind the bytes already read ahead.
     /// `Ok(0)` is the end of the stream.
     pub(crate) async fn read_ahead(&mut self) -> io::Result<usize> {
-        use tokio::io::AsyncReadExt;
-        self.ahead.reserve(READ_AHEAD_BYTES);
-        match &mut self.transport {
-            Transport::Plain(stream) => stream.read_buf(&mut self.ahead).await,
-            Transport::Tls(stream) => stream.read_buf(&mut self.ahead).await,
+        poll_fn(|context| self.poll_read_ahead(context)).await
+    }
+
+    /// The same; memory is taken only when there is something to read.
+    pub(crate) fn poll_read_ahead(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if let Transport::Plain(stream) = &self.transport
+            && stream.is_drained()
+        {
+            ready!(stream.get_ref().poll_read_ready(context))?;
         }
+        self.ahead.reserve(READ_AHEAD_BYTES);
+        let read = match &mut self.transport {
+            Transport::Plain(stream) => poll_read_buf(Pin::new(stream), context, &mut self.ahead),
+            Transport::Tls(stream) => poll_read_buf(Pin::new(stream), context, &mut self.ahead),
+        };
+        if read.is_pending() {
+            self.release_buffer();
+        }
+        read
+    }
+
+    /// Resolves when the client has closed its side. What it sends early is kept for the next request.
+    pub(crate) fn poll_left(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        while self.ahead.len() < READ_AHEAD_BYTES {
+            match ready!(self.poll_read_ahead(context)) {
+                Ok(0) | Err(_) => return Poll::Ready(()),
+                Ok(_) => {}
+            }
+        }
+        // Whoever waits here is woken by the answer.
+        Poll::Pending
+    }
+
+    /// Writes all of these bytes.
+    pub(crate) async fn write_whole(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all(bytes).await?;
+        self.flush().await
     }
 
     /// Gives the memory of an empty buffer back while the connection idles.
@@ -302,7 +367,7 @@ impl UniqueID for Downstream {
 
 impl Ssl for Downstream {
     fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
-        self.tls.clone()
+        self.digests.as_ref()?.tls.clone()
     }
 
     fn selected_alpn_proto(&self) -> Option<ALPN> {
@@ -321,13 +386,13 @@ impl GetTimingDigest for Downstream {
 
 impl GetProxyDigest for Downstream {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        Some(Arc::clone(&self.info))
+        Some(Arc::clone(&self.digests.as_ref()?.info))
     }
 }
 
 impl GetSocketDigest for Downstream {
     fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        Some(Arc::clone(&self.socket))
+        Some(Arc::clone(&self.digests.as_ref()?.socket))
     }
 }
 

@@ -11,16 +11,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::Method;
 use meridian_accept::{CertStore, TrustedSources, client_address, forwarded, x_forwarded_for};
 use meridian_engine::policy::Sticky;
 use meridian_engine::{ClassId, ClientKey, Pick};
 use meridian_telemetry::DecisionId;
 use meridian_topology::{EndpointIdx, model::Endpoint};
-use pingora_http::RequestHeader;
 
 use crate::attempt::{ATTEMPTS_MAX, Failure, Sent, Stage, may_retry};
-use crate::authority;
 use crate::config::ClientFrom;
+use crate::fields::Fields;
 use crate::info::{ConnectionInfo, Scheme};
 use crate::metrics::{ServiceMetrics, Unrouted};
 use crate::route::Lookup;
@@ -87,26 +87,40 @@ pub(crate) struct Admission<'a> {
     pub(crate) now: Instant,
 }
 
+/// What is asked for, as either lane read it.
+pub(crate) struct Asked<'a, F: ?Sized> {
+    /// The host without port, as written; empty where there is none.
+    pub(crate) host: &'a str,
+    /// The path, without query.
+    pub(crate) path: &'a [u8],
+    pub(crate) method: &'a Method,
+    pub(crate) fields: &'a F,
+}
+
 /// Finds route, client and first endpoint of a request. A request whose policy
 /// leaves nobody is admitted too, with no pick.
 ///
 /// # Errors
 /// No route takes the request.
-pub(crate) fn admit(admission: Admission<'_>, request: &RequestHeader) -> Result<Routed, Unrouted> {
+pub(crate) fn admit<F: Fields + ?Sized>(
+    admission: Admission<'_>,
+    asked: &Asked<'_, F>,
+) -> Result<Routed, Unrouted> {
     let table = admission.table;
-    let host = host(request);
-    if misdirected(admission.connection, admission.certificates, host) {
+    if misdirected(admission.connection, admission.certificates, asked.host) {
         return Err(Unrouted::Misdirected);
     }
-    let path = request.uri.path().as_bytes();
-    let route = match table.lookup.find(host.as_bytes(), path, &request.method) {
+    let route = match table
+        .lookup
+        .find(asked.host.as_bytes(), asked.path, asked.method)
+    {
         Lookup::Found(route) => route,
         Lookup::UnknownHost => return Err(Unrouted::UnknownHost),
         Lookup::UnknownPath => return Err(Unrouted::UnknownPath),
         Lookup::MethodNotAllowed => return Err(Unrouted::Method),
     };
     let client = client(
-        request,
+        asked.fields,
         admission.connection.peer.ip(),
         admission.trusted,
         admission.client_from,
@@ -164,6 +178,11 @@ impl Routed {
         self.metrics().attempts.inc();
         self.table.published.meter.record(pick.region);
         self.endpoint()
+    }
+
+    /// When the route's total is over.
+    pub(crate) fn deadline(&self) -> Instant {
+        self.deadline
     }
 
     /// Time left of the route's total.
@@ -279,21 +298,6 @@ impl Routed {
     }
 }
 
-/// The host a request is for: HTTP/2's `:authority` or an absolute target, else
-/// `Host`. Empty where there is none (HTTP/1.0).
-pub(crate) fn host(request: &RequestHeader) -> &str {
-    let named = match request.uri.authority() {
-        Some(authority) => Some(authority.as_str().as_bytes()),
-        None => request
-            .headers
-            .get(http::header::HOST)
-            .map(http::HeaderValue::as_bytes),
-    };
-    named
-        .and_then(authority::parse)
-        .map_or("", |authority| authority.host)
-}
-
 /// RFC 9110, section 15.5.20: over TLS a client may reuse a connection for
 /// another host only where the certificate it saw is that host's too.
 fn misdirected(connection: &ConnectionInfo, store: Option<&CertStore>, host: &str) -> bool {
@@ -314,8 +318,8 @@ fn misdirected(connection: &ConnectionInfo, store: Option<&CertStore>, host: &st
     }
 }
 
-fn client(
-    request: &RequestHeader,
+fn client<F: Fields + ?Sized>(
+    fields: &F,
     peer: IpAddr,
     trusted: &TrustedSources,
     from: ClientFrom,
@@ -323,23 +327,37 @@ fn client(
     if trusted.is_empty() {
         return peer.to_canonical();
     }
-    let values = |name: &str| {
-        let all: Vec<&[u8]> = request
-            .headers
-            .get_all(name)
-            .iter()
-            .map(http::HeaderValue::as_bytes)
-            .collect();
-        all
-    };
+    let values = |name| fields.values(name).collect::<Vec<_>>().into_iter();
     match from {
         ClientFrom::XForwardedFor => {
-            let values = values("x-forwarded-for");
-            client_address(peer, None, x_forwarded_for(values.into_iter()), trusted)
+            let hops = x_forwarded_for(values("x-forwarded-for"));
+            client_address(peer, None, hops, trusted)
         }
         ClientFrom::Forwarded => {
-            let values = values("forwarded");
-            client_address(peer, None, forwarded(values.into_iter()), trusted)
+            let hops = forwarded(values("forwarded"));
+            client_address(peer, None, hops, trusted)
         }
     }
+}
+
+/// Notes a failed attempt; whether there is another one.
+pub(crate) fn note(
+    routed: &mut Routed,
+    failure: Failure,
+    sent: Sent,
+    origin: Origin,
+    stage: Stage,
+) -> bool {
+    let endpoint = routed.endpoint().map(|endpoint| endpoint.id.clone());
+    let again = routed.after(failure, sent, origin, stage, Instant::now());
+    tracing::debug!(
+        service = %routed.service_id(),
+        endpoint = endpoint.as_ref().map(tracing::field::display),
+        ?failure,
+        ?origin,
+        ?stage,
+        again,
+        "attempt failed"
+    );
+    again
 }

@@ -43,6 +43,8 @@ pub(crate) struct Head {
     pub(crate) bytes: usize,
     /// How the body is delimited.
     pub(crate) body: Body,
+    /// Neither HTTP/1.0, nor CONNECT, nor a wish for another protocol: our own lane can take it.
+    pub(crate) is_plain: bool,
 }
 
 /// How the end of the request is found (RFC 9112, section 6.3).
@@ -168,9 +170,12 @@ pub(crate) fn parse(bytes: &[u8], bytes_max: usize) -> Result<Parsed, Refusal> {
     };
     line_ends(&within[..length])?;
     let body = judge(&request)?;
+    let is_plain =
+        request.version == Some(1) && request.method != Some("CONNECT") && body != Body::Upgrade;
     Ok(Parsed::Complete(Head {
         bytes: skipped + length,
         body,
+        is_plain,
     }))
 }
 
@@ -330,7 +335,7 @@ fn framing(minor: Minor, fields: &Fields<'_>) -> Result<Body, Refusal> {
 
 /// Digits only: no sign, no list, no blanks inside; at most `i64::MAX`, which
 /// every server behind us can represent.
-fn content_length(value: &[u8]) -> Result<u64, Refusal> {
+pub(crate) fn content_length(value: &[u8]) -> Result<u64, Refusal> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return Err(Refusal::ContentLength);
     }

@@ -32,13 +32,16 @@
 mod answer;
 mod attempt;
 mod authority;
+mod common;
 pub mod config;
 mod connection;
 mod downstream;
 mod exchange;
+mod fields;
 mod forward;
 mod head;
 mod info;
+mod lane;
 mod metrics;
 mod passive;
 mod proxy;

@@ -11,31 +11,26 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Version};
-use meridian_accept::{CertStore, TrustedSources};
-use meridian_live::View;
-use meridian_telemetry::decision::DecisionIds;
+use http::Version;
+use meridian_telemetry::access::HttpDetails;
 use pingora_core::protocols::ALPN;
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::upstreams::peer::HttpPeer;
-use pingora_core::{Error, ErrorType, Result};
+use pingora_core::{Error, ErrorSource, ErrorType, Result as PingoraResult};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
-use crate::answer;
+use crate::answer::{self, Answer};
 use crate::attempt::{Failure, Sent, Stage};
-use crate::config::{ClientFrom, Toggle};
-use crate::exchange::{Admission, Exchange, Origin, Routed, admit, host};
-use crate::forward::{self, Trust};
+use crate::authority;
+use crate::common::Common;
+use crate::exchange::{Asked, Exchange, Origin, Routed, note};
+use crate::fields::Fields;
+use crate::forward;
 use crate::info::{ConnectionInfo, connection_info};
-use crate::metrics::{HttpMetrics, Unrouted};
-use crate::record::Recorder;
-use crate::table::Table;
+use crate::metrics::Unrouted;
+use crate::record::{Fault, Seen};
 use crate::websocket::is_websocket;
-
-const ENDPOINT: HeaderName = HeaderName::from_static("x-meridian-endpoint");
-const REGION: HeaderName = HeaderName::from_static("x-meridian-region");
-const DECISION: HeaderName = HeaderName::from_static("x-meridian-decision");
 
 /// How long an unread request body may still be read so that the connection can
 /// be used again after we answered without it.
@@ -43,53 +38,39 @@ const BODY_DISCARD: Duration = Duration::from_secs(1);
 
 /// One worker's side of pingora's proxy.
 pub(crate) struct Proxy {
-    pub(crate) view: View<Table>,
-    pub(crate) trusted: TrustedSources,
-    pub(crate) client_from: ClientFrom,
-    pub(crate) certificates: Option<Arc<CertStore>>,
-    pub(crate) decision_headers: Toggle,
-    pub(crate) body_timeout: Duration,
+    pub(crate) common: Arc<Common>,
     pub(crate) tunnel_timeout: Duration,
     pub(crate) upstream_idle_timeout: Duration,
-    pub(crate) ids: DecisionIds,
-    pub(crate) metrics: HttpMetrics,
-    pub(crate) recorder: Recorder,
 }
 
 impl Proxy {
-    fn admit(&self, session: &Session, exchange: &Exchange) -> Result<Routed, Unrouted> {
-        let Some(connection) = info(session) else {
-            return Err(Unrouted::UnknownHost);
-        };
-        let admission = Admission {
-            table: self.view.full(),
-            connection,
-            trusted: &self.trusted,
-            client_from: self.client_from,
-            certificates: self.certificates.as_deref(),
-            decision: exchange.decision,
-            now: exchange.started,
-        };
-        admit(admission, session.req_header())
-    }
-
-    async fn answer_unrouted(&self, session: &mut Session, unrouted: Unrouted) -> Result<()> {
-        let (status, text) = answer::unrouted_answer(unrouted);
-        if unrouted != Unrouted::Method {
-            return answer::respond(session, status, text).await;
-        }
+    /// The request with a route and a pick, or the answer to one that goes nowhere.
+    fn admit(&self, session: &Session, exchange: &mut Exchange) -> Result<(), Answer> {
         let request = session.req_header();
-        let path = request.uri.path().as_bytes();
-        let table = self.view.full();
-        let methods = table.lookup.methods(host(request).as_bytes(), path);
-        answer::respond_allowing(session, status, text, &methods).await
+        let asked = Asked {
+            host: host(request),
+            path: request.uri.path().as_bytes(),
+            method: &request.method,
+            fields: request,
+        };
+        let admitted = match info(session) {
+            Some(connection) => self.common.admit(connection, &asked, exchange),
+            None => Err(Unrouted::UnknownHost),
+        };
+        let routed = admitted.map_err(|unrouted| {
+            self.common.metrics.unrouted(unrouted);
+            self.common.unrouted_answer(unrouted, &asked)
+        })?;
+        let nobody = routed.pick.is_none().then(|| answer::nobody(&routed));
+        exchange.routed = Some(routed);
+        nobody.map_or(Ok(()), |text| Err(Answer::new(503, text)))
     }
 
     fn set_client_timeouts(&self, session: &mut Session) {
         let patience = if is_websocket(session.req_header()) {
             self.tunnel_timeout
         } else {
-            self.body_timeout
+            self.common.body_timeout
         };
         session.set_read_timeout(Some(patience));
         session.set_write_timeout(Some(patience));
@@ -109,35 +90,13 @@ impl Proxy {
         } else {
             route.first_byte_timeout.min(left)
         });
-        peer.options.write_timeout = Some(self.body_timeout);
+        peer.options.write_timeout = Some(self.common.body_timeout);
         peer.options.idle_timeout = Some(self.upstream_idle_timeout);
         if is_grpc(session.req_header()) {
             // gRPC exists over HTTP/2 alone: the upstream gets its preface.
             peer.options.alpn = ALPN::H2;
         }
         Some(peer)
-    }
-
-    fn note(
-        &self,
-        routed: &mut Routed,
-        failure: Failure,
-        sent: Sent,
-        origin: Origin,
-        stage: Stage,
-    ) -> bool {
-        let endpoint = routed.endpoint().map(|endpoint| endpoint.id.clone());
-        let again = routed.after(failure, sent, origin, stage, Instant::now());
-        tracing::debug!(
-            service = %routed.service_id(),
-            endpoint = endpoint.as_ref().map(tracing::field::display),
-            ?failure,
-            ?origin,
-            ?stage,
-            again,
-            "attempt failed"
-        );
-        again
     }
 }
 
@@ -146,34 +105,23 @@ impl ProxyHttp for Proxy {
     type CTX = Exchange;
 
     fn new_ctx(&self) -> Exchange {
-        Exchange {
-            started: Instant::now(),
-            decision: self.ids.next_id(),
-            routed: None,
-            first_byte: None,
-        }
+        self.common.begin()
     }
 
     fn init_downstream_modules(&self, _modules: &mut pingora_core::modules::http::HttpModules) {
         // Compression is not asked for, and every module costs each request.
     }
 
-    async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> Result<bool> {
+    async fn request_filter(
+        &self,
+        session: &mut Session,
+        exchange: &mut Exchange,
+    ) -> PingoraResult<bool> {
         self.set_client_timeouts(session);
         match self.admit(session, exchange) {
-            Ok(routed) if routed.pick.is_some() => {
-                exchange.routed = Some(routed);
-                Ok(false)
-            }
-            Ok(routed) => {
-                let text = answer::nobody(&routed);
-                exchange.routed = Some(routed);
-                answer::respond(session, 503, &text).await?;
-                Ok(true)
-            }
-            Err(unrouted) => {
-                self.metrics.unrouted(unrouted);
-                self.answer_unrouted(session, unrouted).await?;
+            Ok(()) => Ok(false),
+            Err(answer) => {
+                answer::respond(session, &answer).await?;
                 Ok(true)
             }
         }
@@ -183,7 +131,7 @@ impl ProxyHttp for Proxy {
         &self,
         session: &mut Session,
         exchange: &mut Exchange,
-    ) -> Result<Box<HttpPeer>> {
+    ) -> PingoraResult<Box<HttpPeer>> {
         // An earlier attempt's answer may have begun and been thrown away.
         exchange.first_byte = None;
         exchange
@@ -199,26 +147,12 @@ impl ProxyHttp for Proxy {
         session: &mut Session,
         request: &mut RequestHeader,
         exchange: &mut Exchange,
-    ) -> Result<()> {
+    ) -> PingoraResult<()> {
         let (Some(connection), Some(routed)) = (info(session), exchange.routed.as_ref()) else {
             return Ok(());
         };
-        let trust = if self.trusted.contains(connection.peer.ip()) {
-            Trust::Trusted {
-                header: self.client_from,
-                client: routed.client,
-            }
-        } else {
-            Trust::Stranger
-        };
-        let received = session.req_header().version;
-        forward::write(
-            request,
-            received,
-            connection,
-            trust,
-            routed.route().forwarded,
-        )
+        let told = self.common.told(connection, routed, request).into_owned();
+        forward::write(request, &told, session.req_header().version)
     }
 
     async fn upstream_response_filter(
@@ -226,7 +160,7 @@ impl ProxyHttp for Proxy {
         session: &mut Session,
         response: &mut ResponseHeader,
         exchange: &mut Exchange,
-    ) -> Result<()> {
+    ) -> PingoraResult<()> {
         if response.status.is_informational() && response.status != 101 {
             return Ok(());
         }
@@ -253,15 +187,9 @@ impl ProxyHttp for Proxy {
         _session: &mut Session,
         response: &mut ResponseHeader,
         exchange: &mut Exchange,
-    ) -> Result<()> {
-        if self.decision_headers == Toggle::On
-            && let Some(routed) = &exchange.routed
-            && let Some(endpoint) = routed.endpoint()
-        {
-            let region = &routed.table.topology().regions[endpoint.region.index()];
-            response.insert_header(ENDPOINT, text(endpoint.id.as_str()))?;
-            response.insert_header(REGION, text(region.id.as_str()))?;
-            response.insert_header(DECISION, text(&exchange.decision.to_string()))?;
+    ) -> PingoraResult<()> {
+        for (name, value) in self.common.decision_headers(exchange).into_iter().flatten() {
+            response.insert_header(name, value)?;
         }
         Ok(())
     }
@@ -272,7 +200,7 @@ impl ProxyHttp for Proxy {
         _body: &mut Option<Bytes>,
         end_of_stream: bool,
         exchange: &mut Exchange,
-    ) -> Result<Option<Duration>> {
+    ) -> PingoraResult<Option<Duration>> {
         let late = exchange
             .routed
             .as_ref()
@@ -292,7 +220,7 @@ impl ProxyHttp for Proxy {
     ) -> Box<Error> {
         let failure = Failure::of_connect(&error);
         let again = exchange.routed.as_mut().is_some_and(|routed| {
-            self.note(
+            note(
                 routed,
                 failure,
                 Sent::Nothing,
@@ -319,9 +247,7 @@ impl ProxyHttp for Proxy {
         };
         let stage = stage(session, exchange);
         let again = match (Failure::of_exchange(&error), exchange.routed.as_mut()) {
-            (Some(failure), Some(routed)) => {
-                self.note(routed, failure, sent(session), origin, stage)
-            }
+            (Some(failure), Some(routed)) => note(routed, failure, sent(session), origin, stage),
             _ => false,
         };
         error.set_retry(again);
@@ -339,9 +265,9 @@ impl ProxyHttp for Proxy {
             // pingora does not use the connection again after a failed attempt;
             // the client is to know.
             session.set_keepalive(None);
-            let text = answer::final_text(status, exchange);
+            let answer = Answer::new(status, answer::final_text(status, exchange));
             // A client that is gone misses the answer.
-            let _ = answer::respond(session, status, &text).await;
+            let _ = answer::respond(session, &answer).await;
         }
         FailToProxy {
             error_code: status,
@@ -350,7 +276,16 @@ impl ProxyHttp for Proxy {
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, exchange: &mut Exchange) {
-        self.recorder.finished(session, error, exchange);
+        let status = session
+            .response_written()
+            .map_or(0, |response| response.status.as_u16());
+        let fault = match error.map(Error::esource) {
+            None => Fault::None,
+            Some(ErrorSource::Downstream) => Fault::Client,
+            Some(_) => Fault::Upstream,
+        };
+        let recorder = &self.common.recorder;
+        recorder.finished(exchange, status, fault, || seen(session, status));
     }
 
     // Metrics, the access log and a debug event say all that pingora would.
@@ -402,7 +337,44 @@ fn is_grpc(request: &RequestHeader) -> bool {
             .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
-fn text(value: &str) -> HeaderValue {
-    // Ids hold letters, digits and `-_.` only.
-    HeaderValue::try_from(value).unwrap_or_else(|_| HeaderValue::from_static(""))
+/// The host a request is for: HTTP/2's `:authority` or an absolute target, else
+/// `Host`. Empty where there is none (HTTP/1.0).
+fn host(request: &RequestHeader) -> &str {
+    let named = match request.uri.authority() {
+        Some(authority) => Some(authority.as_str().as_bytes()),
+        None => request.values("host").next(),
+    };
+    named
+        .and_then(authority::parse)
+        .map_or("", |authority| authority.host)
+}
+
+/// What the access log wants to know.
+fn seen(session: &Session, status: u16) -> Option<Seen<'_>> {
+    let request = session.req_header();
+    let field = |name| {
+        let value = request.values(name).next()?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    };
+    let authority = request.uri.authority();
+    Some(Seen {
+        connection: info(session)?,
+        bytes_in: session.body_bytes_read() as u64,
+        bytes_out: session.body_bytes_sent() as u64,
+        http: HttpDetails {
+            method: request.method.as_str().to_owned(),
+            host: authority
+                .map(|authority| authority.as_str().to_owned())
+                .or_else(|| field("host"))
+                .unwrap_or_default(),
+            path: request.uri.path().to_owned(),
+            version: match request.version {
+                Version::HTTP_10 => "HTTP/1.0",
+                Version::HTTP_2 => "HTTP/2",
+                _ => "HTTP/1.1",
+            },
+            status,
+            user_agent: field("user-agent"),
+        },
+    })
 }

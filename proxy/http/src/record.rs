@@ -3,15 +3,11 @@
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http::Version;
-use meridian_telemetry::access::{HttpDetails, Outcome};
-use meridian_telemetry::{AccessLog, AccessRecord, Decision, DecisionLog, Surface};
-use pingora_core::{Error, ErrorSource};
-use pingora_proxy::Session;
-
 use crate::attempt::Failure;
 use crate::exchange::{Exchange, Routed};
-use crate::proxy::info;
+use crate::info::ConnectionInfo;
+use meridian_telemetry::access::{HttpDetails, Outcome};
+use meridian_telemetry::{AccessLog, AccessRecord, Decision, DecisionLog, Surface};
 
 /// Writes the logs.
 #[derive(Clone)]
@@ -20,12 +16,37 @@ pub(crate) struct Recorder {
     pub(crate) decisions: DecisionLog,
 }
 
+/// Whose fault it was that a request did not end as it should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It did.
+    None,
+    /// The client's: it left, or did not do its part.
+    Client,
+    /// The upstream's, or ours.
+    Upstream,
+}
+
+/// What only the access log wants to know.
+pub(crate) struct Seen<'a> {
+    pub(crate) connection: &'a ConnectionInfo,
+    /// Bytes of the request's body that were read.
+    pub(crate) bytes_in: u64,
+    /// Bytes of the answer's body that were sent.
+    pub(crate) bytes_out: u64,
+    pub(crate) http: HttpDetails,
+}
+
 impl Recorder {
-    /// Records a request that is over, however it ended.
-    pub(crate) fn finished(&self, session: &Session, error: Option<&Error>, exchange: &Exchange) {
-        let status = session
-            .response_written()
-            .map_or(0, |response| response.status.as_u16());
+    /// Records a request that is over, however it ended; `status` is 0 where the client saw none. `seen` is
+    /// asked only if somebody reads it.
+    pub(crate) fn finished<'a>(
+        &self,
+        exchange: &Exchange,
+        status: u16,
+        fault: Fault,
+        seen: impl FnOnce() -> Option<Seen<'a>>,
+    ) {
         let took = exchange.started.elapsed();
         if let Some(routed) = &exchange.routed {
             let metrics = routed.metrics();
@@ -33,11 +54,12 @@ impl Recorder {
             metrics.seconds.observe(took.as_secs_f64());
             self.decision(routed, exchange, status, took);
         }
-        if self.access.is_on() {
-            let outcome = outcome(error, exchange);
-            if let Some(record) = access_record(session, exchange, (status, outcome, took)) {
-                self.access.record(record);
-            }
+        if self.access.is_on()
+            && let Some(seen) = seen()
+        {
+            let outcome = outcome(fault, exchange);
+            self.access
+                .record(access_record(seen, exchange, outcome, took));
         }
     }
 
@@ -67,18 +89,18 @@ impl Recorder {
 }
 
 fn access_record(
-    session: &Session,
+    seen: Seen<'_>,
     exchange: &Exchange,
-    (status, outcome, took): (u16, Outcome, Duration),
-) -> Option<AccessRecord> {
-    let connection = info(session)?;
-    let request = session.req_header();
+    outcome: Outcome,
+    took: Duration,
+) -> AccessRecord {
+    let peer = seen.connection.peer;
     let routed = exchange.routed.as_ref();
     let client = match routed {
-        Some(routed) if routed.client != connection.peer.ip().to_canonical() => {
+        Some(routed) if routed.client != peer.ip().to_canonical() => {
             SocketAddr::new(routed.client, 0)
         }
-        _ => connection.peer,
+        _ => peer,
     };
     let endpoint = routed
         .filter(|routed| routed.attempts > 0)
@@ -88,21 +110,11 @@ fn access_record(
             .id
             .clone()
     });
-    let header = |name| {
-        request
-            .headers
-            .get(name)
-            .map(|value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned())
-    };
-    let authority = request
-        .uri
-        .authority()
-        .map(|authority| authority.as_str().to_owned());
-    Some(AccessRecord {
+    AccessRecord {
         at_unix_us: began(took),
         service: routed.map(|routed| routed.service_id().clone()),
         client,
-        peer: (client != connection.peer).then_some(connection.peer),
+        peer: (client != peer).then_some(peer),
         class: routed.map(|routed| routed.class.0),
         decision_id: Some(exchange.decision),
         plan_generation: routed.map(|routed| routed.table.published.plan.generation()),
@@ -112,45 +124,26 @@ fn access_record(
         attempts: routed.map_or(0, |routed| routed.attempts),
         duration_us: micros(took),
         first_byte_us: exchange.first_byte.map(|at| micros(at - exchange.started)),
-        bytes_in: session.body_bytes_read() as u64,
-        bytes_out: session.body_bytes_sent() as u64,
-        http: Some(HttpDetails {
-            method: request.method.as_str().to_owned(),
-            host: authority
-                .or_else(|| header(http::header::HOST))
-                .unwrap_or_default(),
-            path: request.uri.path().to_owned(),
-            version: version(request.version),
-            status,
-            user_agent: header(http::header::USER_AGENT),
-        }),
+        bytes_in: seen.bytes_in,
+        bytes_out: seen.bytes_out,
+        http: Some(seen.http),
         stream: None,
-    })
+    }
 }
 
-fn outcome(error: Option<&Error>, exchange: &Exchange) -> Outcome {
+fn outcome(fault: Fault, exchange: &Exchange) -> Outcome {
     let Some(routed) = &exchange.routed else {
         return Outcome::Local;
     };
     if routed.attempts == 0 {
         return Outcome::NoEndpoint;
     }
-    let Some(error) = error else {
-        return Outcome::Served;
-    };
-    match (error.esource(), routed.last_failure) {
-        (ErrorSource::Downstream, _) => Outcome::ClientReset,
+    match (fault, routed.last_failure) {
+        (Fault::None, _) => Outcome::Served,
+        (Fault::Client, _) => Outcome::ClientReset,
         (_, Some(Failure::Connect | Failure::Local)) => Outcome::ConnectFailed,
         (_, Some(Failure::ConnectTimeout | Failure::Timeout)) => Outcome::Timeout,
         _ => Outcome::UpstreamReset,
-    }
-}
-
-fn version(version: Version) -> &'static str {
-    match version {
-        Version::HTTP_10 => "HTTP/1.0",
-        Version::HTTP_2 => "HTTP/2",
-        _ => "HTTP/1.1",
     }
 }
 

@@ -23,6 +23,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::attempt::ATTEMPTS_MAX;
+use crate::common::Common;
 use crate::config::HttpSettings;
 use crate::metrics::HttpMetrics;
 use crate::passive::PassiveSink;
@@ -283,25 +284,28 @@ struct Parts {
 
 impl Parts {
     fn worker(&self, settings: &HttpSettings, listeners: Vec<Listener>) -> Worker {
-        let proxy = Proxy {
+        let common = Arc::new(Common {
             view: self.view.clone(),
             trusted: settings.trusted.clone(),
             client_from: settings.client_from,
             certificates: self.certificates.clone(),
             decision_headers: settings.decision_headers,
             body_timeout: settings.body_timeout,
-            tunnel_timeout: settings.tunnel_timeout,
-            upstream_idle_timeout: settings.upstream_idle_timeout,
             // Random per process and worker, so that ids of nodes do not meet.
             ids: DecisionIds::new(RandomState::new().hash_one(listeners.len())),
             metrics: self.metrics.clone(),
             recorder: self.recorder.clone(),
+        });
+        let proxy = Proxy {
+            common: Arc::clone(&common),
+            tunnel_timeout: settings.tunnel_timeout,
+            upstream_idle_timeout: settings.upstream_idle_timeout,
         };
         let (stop_sender, stopping) = watch::channel(false);
         let proxy = pingora(settings, proxy);
         Worker {
             listeners,
-            shared: Shared::new(settings, proxy, self.metrics.clone(), stopping),
+            shared: Shared::new(settings, proxy, common, self.metrics.clone(), stopping),
             stop_sender,
             limit: self.limit.clone(),
             drain: settings.drain,

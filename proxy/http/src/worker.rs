@@ -25,8 +25,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{HttpSettings, Toggle};
+use crate::common::Common;
+use crate::config::{HttpSettings, LaneChoice, Toggle};
 use crate::connection::{Accepted, FIRST_REQUEST_GRACE, serve};
+use crate::lane::Lane;
 use crate::metrics::{Closed, HttpMetrics};
 use crate::proxy::Proxy;
 
@@ -52,6 +54,9 @@ pub(crate) struct Listener {
 /// What every connection of a worker reads.
 pub(crate) struct Shared {
     pub(crate) proxy: Arc<HttpProxy<Proxy>>,
+    pub(crate) common: Arc<Common>,
+    pub(crate) lane: Lane,
+    pub(crate) lane_choice: LaneChoice,
     pub(crate) metrics: HttpMetrics,
     /// pingora's way to be told of the shutdown: true once it began.
     pub(crate) stopping: ShutdownWatch,
@@ -70,11 +75,15 @@ impl Shared {
     pub(crate) fn new(
         settings: &HttpSettings,
         proxy: HttpProxy<Proxy>,
+        common: Arc<Common>,
         metrics: HttpMetrics,
         stopping: ShutdownWatch,
     ) -> Self {
         Self {
             proxy: Arc::new(proxy),
+            common,
+            lane: Lane::new(settings.upstream_idle_max, settings.upstream_idle_timeout),
+            lane_choice: settings.lane,
             metrics,
             stopping,
             stop: CancellationToken::new(),
@@ -107,14 +116,14 @@ impl Worker {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        // Dropping the runtime drops whatever tasks pingora still has.
+        // Dropping the runtime drops connections that did not end in time, and whatever tasks pingora
+        // still has.
         runtime.block_on(self.serve())
     }
 
     async fn serve(self) -> io::Result<()> {
         let shared = Arc::new(self.shared);
         let connections = TaskTracker::new();
-        let cut = CancellationToken::new();
         let accepting = TaskTracker::new();
         for listener in self.listeners {
             let socket = TcpListener::from_std(listener.socket)?;
@@ -124,10 +133,11 @@ impl Worker {
                 limit: self.limit.clone(),
                 shared: Arc::clone(&shared),
                 connections: connections.clone(),
-                cut: cut.clone(),
             };
             accepting.spawn(acceptor.run(self.shutdown.clone()));
         }
+        let sweeping = Arc::clone(&shared);
+        tokio::spawn(async move { sweeping.lane.sweep().await });
         accepting.close();
         accepting.wait().await;
 
@@ -141,8 +151,6 @@ impl Worker {
             let left = connections.len();
             tracing::warn!(connections = left, drain = ?self.drain, "cutting connections that did not finish in time");
             shared.metrics.cut.inc_by(left as u64);
-            cut.cancel();
-            connections.wait().await;
         }
         Ok(())
     }
@@ -155,7 +163,6 @@ struct Acceptor {
     limit: ConnectionLimit,
     shared: Arc<Shared>,
     connections: TaskTracker,
-    cut: CancellationToken,
 }
 
 impl Acceptor {
@@ -189,13 +196,7 @@ impl Acceptor {
             permit,
         };
         let served = serve(Arc::clone(&self.shared), accepted);
-        let cut = self.cut.clone();
-        self.connections.spawn(async move {
-            tokio::select! {
-                () = served => {}
-                () = cut.cancelled() => {}
-            }
-        });
+        self.connections.spawn(served);
     }
 }
 

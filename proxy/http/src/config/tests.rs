@@ -122,8 +122,8 @@ fn mistakes_are_named() {
     mistakes(
         "{ listn: [] }",
         &expect![[r#"
-        error: line 1 column 3: unknown field `listn`, expected one of listen, https, trusted_proxies, proxy_protocol, decision_headers, h2c, limits, timeouts, client_from, ejection, drain, worker_threads
-    "#]],
+            error: line 1 column 3: unknown field `listn`, expected one of listen, https, trusted_proxies, proxy_protocol, decision_headers, h2c, lane, limits, timeouts, client_from, ejection, drain, worker_threads
+        "#]],
     );
     mistakes(
         "{ drain: 30 }",

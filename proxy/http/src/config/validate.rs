@@ -9,7 +9,7 @@ use meridian_accept::{CertConfig, CertSource, Expect, TrustedSources};
 
 use super::{
     ClientFrom, EjectionConfig, HEAD_BYTES_RANGE, HttpConfig, HttpsConfig, LISTENERS_MAX,
-    LimitsConfig, ProxyProtocol, TIMEOUT_MAX, Toggle, WORKERS_MAX,
+    LaneChoice, LimitsConfig, ProxyProtocol, TIMEOUT_MAX, Toggle, WORKERS_MAX,
 };
 use crate::passive::Thresholds;
 
@@ -59,6 +59,7 @@ pub struct HttpSettings {
     pub(crate) client_from: ClientFrom,
     pub(crate) ejection: Thresholds,
     pub(crate) h2c: Toggle,
+    pub(crate) lane: LaneChoice,
     pub(crate) connections_max: usize,
     pub(crate) head_bytes_max: usize,
     pub(crate) h2_streams_max: u32,
@@ -113,6 +114,7 @@ impl HttpConfig {
                 server_errors: self.ejection.server_errors,
             },
             h2c: self.h2c,
+            lane: self.lane,
             connections_max: self.limits.connections,
             head_bytes_max: self.limits.head_bytes,
             h2_streams_max: self.limits.h2_streams,

@@ -41,14 +41,15 @@ fn check(received: &[(&'static str, &str)], trust: Trust, mode: Forwarded, expec
         "127.0.0.1:443".parse().unwrap(),
         Scheme::Https { server_name: None },
     );
-    write(&mut request, Version::HTTP_11, &connection, trust, mode).unwrap();
-    let mut told = String::new();
+    let told = told(&request, &connection, trust, mode).into_owned();
+    write(&mut request, &told, Version::HTTP_11).unwrap();
+    let mut lines = String::new();
     for name in NAMES {
         for value in request.headers.get_all(name) {
-            writeln!(told, "{name}: {}", value.to_str().unwrap()).unwrap();
+            writeln!(lines, "{name}: {}", value.to_str().unwrap()).unwrap();
         }
     }
-    expected.assert_eq(&told);
+    expected.assert_eq(&lines);
 }
 
 const FROM_A_PROXY: &[(&str, &str)] = &[

@@ -10,8 +10,12 @@ use super::*;
 
 const MAX: usize = 4096;
 
-fn complete(bytes: usize, body: Body) -> Result<Parsed, Refusal> {
-    Ok(Parsed::Complete(Head { bytes, body }))
+fn complete(bytes: usize, body: Body, is_plain: bool) -> Result<Parsed, Refusal> {
+    Ok(Parsed::Complete(Head {
+        bytes,
+        body,
+        is_plain,
+    }))
 }
 
 /// Heads that pass, with how their body is framed.
@@ -59,21 +63,24 @@ fn heads_that_are_passed_on() {
         ),
     ];
     for (head, body) in cases {
+        let is_plain = !["HTTP/1.0", "CONNECT", "Upgrade"]
+            .iter()
+            .any(|word| head.contains(word));
         assert_eq!(
             parse(head.as_bytes(), MAX),
-            complete(head.len(), *body),
+            complete(head.len(), *body, is_plain),
             "{head:?}"
         );
         let followed = format!("{head}GET /next HTTP/1.1\r\n");
         assert_eq!(
             parse(followed.as_bytes(), MAX),
-            complete(head.len(), *body),
+            complete(head.len(), *body, is_plain),
             "{head:?} and more"
         );
         let after_empty_line = format!("\r\n{head}");
         assert_eq!(
             parse(after_empty_line.as_bytes(), MAX),
-            complete(head.len() + 2, *body),
+            complete(head.len() + 2, *body, is_plain),
             "an empty line and {head:?}"
         );
         for end in 0..head.len() {
@@ -162,7 +169,10 @@ fn a_head_may_be_as_large_as_allowed_and_no_larger() {
     };
     let fixed = head(0).len();
     let fits = head(MAX - fixed);
-    assert_eq!(parse(fits.as_bytes(), MAX), complete(MAX, Body::Length(0)));
+    assert_eq!(
+        parse(fits.as_bytes(), MAX),
+        complete(MAX, Body::Length(0), true)
+    );
     let large = head(MAX - fixed + 1);
     assert_eq!(parse(large.as_bytes(), MAX), Err(Refusal::HeadTooLarge));
     // Refused as soon as the bound is reached, not when the head ends.
@@ -184,7 +194,7 @@ fn header_fields_are_counted() {
     let most = head(HEADERS_MAX);
     assert_eq!(
         parse(most.as_bytes(), MAX),
-        complete(most.len(), Body::Length(0))
+        complete(most.len(), Body::Length(0), true)
     );
     assert_eq!(
         parse(head(HEADERS_MAX + 1).as_bytes(), MAX),

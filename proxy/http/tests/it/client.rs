@@ -131,6 +131,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
     }
 
+    /// The connection, to read and write at the same time.
+    pub fn into_stream(self) -> S {
+        assert!(self.early.is_empty());
+        self.stream
+    }
+
     /// Everything until the connection ends.
     pub async fn rest(&mut self) -> Vec<u8> {
         while self.more().await.is_some() {}

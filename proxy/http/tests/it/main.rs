@@ -13,6 +13,7 @@ mod client;
 mod node;
 mod upstream;
 
+mod bodies;
 mod decide;
 mod docs;
 mod http2;

@@ -19,6 +19,13 @@ use crate::upstream::Upstream;
 /// Host of the service that most tests ask.
 pub const SHOP: &str = "shop.example";
 
+/// Which lane serves HTTP/1.1: the tests are built twice, under two names, and run through both.
+pub const LANE: &str = if env!("CARGO_CRATE_NAME").len() == "it".len() {
+    "own"
+} else {
+    "pingora"
+};
+
 /// The YAML of a world, as a test puts it together.
 #[derive(Clone)]
 pub struct WorldText {
@@ -190,7 +197,7 @@ impl Node {
         } else {
             "worker_threads: 2"
         };
-        let text = format!("listen: [\"127.0.0.1:0\"]\n{workers}\n{config}");
+        let text = format!("listen: [\"127.0.0.1:0\"]\nlane: {LANE}\n{workers}\n{config}");
         let config: HttpConfig = serde_saphyr::from_str(&text).unwrap();
         let settings = config.validate().unwrap();
         let plan = PlanHandle::fixed(world.build());

@@ -34,6 +34,16 @@ pub enum Manner {
     Trickle(Duration),
     /// 101, then echoes.
     Upgrade,
+    /// Exactly these bytes, once the request's body is read.
+    Say(&'static str),
+    /// The same, and closes.
+    SayAndClose(&'static str),
+    /// The same without reading the body.
+    SayEarly(&'static str),
+    /// 200 with the request's body, byte by byte as it comes.
+    EchoBody,
+    /// 100 before it reads the body.
+    Continue,
 }
 
 struct Shared {
@@ -159,6 +169,43 @@ async fn serve(mut socket: TcpStream, shared: &Shared) -> std::io::Result<()> {
                 }
             }
             Manner::Upgrade => return echo(socket, early).await,
+            Manner::Say(text) => {
+                let body = read_body(&mut socket, &mut early, &head).await?;
+                shared.bodies.lock().unwrap().push(body);
+                socket.write_all(text.as_bytes()).await?;
+            }
+            Manner::SayAndClose(text) => {
+                read_body(&mut socket, &mut early, &head).await?;
+                return socket.write_all(text.as_bytes()).await;
+            }
+            Manner::SayEarly(text) => {
+                socket.write_all(text.as_bytes()).await?;
+                // Closing with unread bytes would reset the connection under the answer.
+                return tokio::time::timeout(Duration::from_secs(1), echo_to_nobody(socket))
+                    .await
+                    .unwrap_or(Ok(()));
+            }
+            Manner::EchoBody => {
+                let length = length_of(&head);
+                let response = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+                socket.write_all(response.as_bytes()).await?;
+                socket.write_all(&early).await?;
+                let mut left = (length - early.len()) as u64;
+                early.clear();
+                let (mut read, mut write) = socket.split();
+                while left > 0 {
+                    let piece = tokio::io::AsyncReadExt::take(&mut read, left.min(10_000));
+                    let count = tokio::io::copy(&mut { piece }, &mut write).await?;
+                    if count == 0 {
+                        return Ok(());
+                    }
+                    left -= count;
+                }
+            }
+            Manner::Continue => {
+                socket.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+                answer(&mut socket, &mut early, shared, &head, 200).await?;
+            }
         }
     }
     Ok(())
@@ -180,6 +227,11 @@ async fn answer(
         "HTTP/1.1 {status} Because\r\nContent-Length: {length}\r\nX-Upstream: {name}\r\n\r\n{text}"
     );
     socket.write_all(response.as_bytes()).await
+}
+
+async fn echo_to_nobody(mut socket: TcpStream) -> std::io::Result<()> {
+    tokio::io::copy(&mut socket, &mut tokio::io::sink()).await?;
+    Ok(())
 }
 
 async fn echo(mut socket: TcpStream, early: Vec<u8>) -> std::io::Result<()> {
@@ -204,6 +256,14 @@ async fn read_head(socket: &mut TcpStream, early: &mut Vec<u8>) -> std::io::Resu
     }
 }
 
+fn length_of(head: &str) -> usize {
+    head.to_ascii_lowercase()
+        .split("content-length: ")
+        .nth(1)
+        .and_then(|rest| rest.split("\r\n").next())
+        .map_or(0, |length| length.parse().unwrap())
+}
+
 async fn read_body(
     socket: &mut TcpStream,
     early: &mut Vec<u8>,
@@ -211,18 +271,15 @@ async fn read_body(
 ) -> std::io::Result<Vec<u8>> {
     let lower = head.to_ascii_lowercase();
     if lower.contains("transfer-encoding: chunked") {
-        while !early.ends_with(b"0\r\n\r\n") {
+        // Trailers of these tests end in a digit.
+        while !early.ends_with(b"0\r\n\r\n") && !early.ends_with(b"1\r\n\r\n") {
             if socket.read_buf(early).await? == 0 {
                 break;
             }
         }
         return Ok(std::mem::take(early));
     }
-    let length = lower
-        .split("content-length: ")
-        .nth(1)
-        .and_then(|rest| rest.split("\r\n").next())
-        .map_or(0, |length| length.parse().unwrap());
+    let length = length_of(head);
     while early.len() < length {
         if socket.read_buf(early).await? == 0 {
             break;

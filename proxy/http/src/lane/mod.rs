@@ -1,0 +1,445 @@
+//! Our own lane: HTTP/1.1 requests that need nothing of pingora's.
+//!
+//! ```text
+//! head (judged) ─ Request::read ─ admit ─ head for the upstream ─┐
+//!                                                                │  Upload
+//!   client ⇄ Downstream                     pooled or fresh TcpStream
+//!                                                                │  Buffer
+//! head for the client ─ Response::read ──────────────────────────┘
+//! ```
+//!
+//! One task drives both directions of a connection: no channel, no spawned task, no copy of the header map.
+//! What is decided (route, client, pick, retries) and what is told (metrics, logs) is the same code as in
+//! pingora's lane: [`crate::exchange`], [`crate::forward`], [`crate::record`].
+//!
+//! - `request`, `response`, `hop`: heads, each read and rewritten in one pass.
+//! - `body`, `chunked`: where a body ends.
+//! - `upload`: the request's way; what of it can be sent again.
+//! - `wire`: both ways at once, with their timeouts.
+//! - `pool`, `buffer`: what a worker keeps between requests.
+//!
+//! Limits: a request is sent again only while head and body are below 64 KiB; a head of an answer has
+//! the bound of a request's (`limits.head_bytes`).
+
+mod body;
+mod buffer;
+mod chunked;
+mod hop;
+mod pool;
+mod request;
+mod response;
+mod upload;
+mod wire;
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bytes::Buf;
+use http::Method;
+use meridian_telemetry::access::HttpDetails;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::answer::{self, Answer};
+use crate::attempt::{Failure, Sent, Stage};
+use crate::common::Common;
+use crate::downstream::Downstream;
+use crate::exchange::{Asked, Exchange, Origin, Routed, note};
+use crate::fields::Fields;
+use crate::head::Head;
+use crate::record::{Fault, Seen};
+use crate::worker::Shared;
+use body::Rest;
+use buffer::Buffers;
+use pool::Pool;
+use request::Request;
+use upload::Upload;
+use wire::{Patience, Trouble, Wire};
+
+/// How often idle upstream connections are looked at.
+pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// What the fields that we add to a request usually take.
+const OWN_FIELDS_BYTES: usize = 160;
+/// What a head of an answer usually takes.
+const HEAD_BYTES_TYPICAL: usize = 512;
+
+/// What a worker keeps for its lane.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    pool: Pool,
+    buffers: Buffers,
+}
+
+impl Lane {
+    /// Keeps up to `idle_max` upstream connections, each for at most `idle_time`.
+    pub(crate) fn new(idle_max: usize, idle_time: Duration) -> Self {
+        Self {
+            pool: Pool::new(idle_max, idle_time),
+            buffers: Buffers::default(),
+        }
+    }
+
+    /// Closes upstream connections that are of no more use, from time to time. Never ends.
+    pub(crate) async fn sweep(&self) {
+        loop {
+            tokio::time::sleep(SWEEP_EVERY).await;
+            self.pool.sweep(Instant::now());
+        }
+    }
+}
+
+/// What becomes of the client's connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum After {
+    /// It may carry another request.
+    Keep,
+    /// It is to be closed; the client knows, or is gone.
+    Close,
+    /// The same, and the client may still be sending: it is read a little longer, so that the answer reaches
+    /// it (RFC 9112, section 9.6).
+    Linger,
+}
+
+/// Serves the request whose head stands at the beginning of the bytes read ahead.
+pub(crate) async fn serve(shared: &Shared, client: &mut Downstream, head: Head) -> After {
+    let common = &*shared.common;
+    let mut exchange = common.begin();
+    let prepared = prepare(common, client, &head, &mut exchange);
+    client.ahead().advance(head.bytes);
+    let Some(prepared) = prepared else {
+        // Judge and reader are one parser: this does not happen.
+        return After::Close;
+    };
+    let mut passage = Passage {
+        shared,
+        client,
+        exchange: &mut exchange,
+        upload: Upload::new(prepared.head, request::rest_of(&head)),
+        closing: !prepared.keeps_connection || shared.stop.is_cancelled(),
+        to_head: prepared.to_head,
+        idempotent: prepared.idempotent,
+        status: 0,
+        body_out: 0,
+    };
+    let (after, fault) = match prepared.refused {
+        Some(answer) => (passage.answer(&answer).await, Fault::None),
+        None => passage.run().await,
+    };
+    let (status, bytes_out) = (passage.status, passage.body_out);
+    let bytes_in = passage.upload.body_bytes();
+    common.recorder.finished(&exchange, status, fault, || {
+        Some(Seen {
+            connection: client.info(),
+            bytes_in,
+            bytes_out,
+            http: HttpDetails {
+                status,
+                ..prepared.details?
+            },
+        })
+    });
+    after
+}
+
+/// A request that was read.
+struct Prepared {
+    /// For the upstream; empty when it is refused.
+    head: Vec<u8>,
+    keeps_connection: bool,
+    to_head: bool,
+    idempotent: bool,
+    /// For the access log, if it is on.
+    details: Option<HttpDetails>,
+    /// It goes nowhere: this is the answer.
+    refused: Option<Answer>,
+}
+
+/// Route, client, pick, and the head for the upstream.
+fn prepare(
+    common: &Common,
+    client: &mut Downstream,
+    head: &Head,
+    exchange: &mut Exchange,
+) -> Option<Prepared> {
+    let (ahead, connection) = client.ahead_and_info();
+    Request::read(&ahead[..head.bytes], |request| {
+        let mut prepared = Prepared {
+            head: Vec::new(),
+            keeps_connection: request.keeps_connection(),
+            to_head: request.method == Method::HEAD,
+            idempotent: request.method.is_idempotent(),
+            details: common.recorder.access.is_on().then(|| details(request)),
+            refused: None,
+        };
+        let asked = Asked {
+            host: request.host,
+            path: request.path().as_bytes(),
+            method: &request.method,
+            fields: request.fields,
+        };
+        match common.admit(connection, &asked, exchange) {
+            Ok(routed) if routed.pick.is_none() => {
+                prepared.refused = Some(Answer::new(503, answer::nobody(&routed)));
+                exchange.routed = Some(routed);
+            }
+            Ok(routed) => {
+                let told = common.told(connection, &routed, request.fields);
+                prepared.head.reserve(head.bytes + OWN_FIELDS_BYTES);
+                request.write(&told, &mut prepared.head);
+                exchange.routed = Some(routed);
+            }
+            Err(unrouted) => {
+                common.metrics.unrouted(unrouted);
+                prepared.refused = Some(common.unrouted_answer(unrouted, &asked));
+            }
+        }
+        prepared
+    })
+}
+
+fn details(request: &Request<'_>) -> HttpDetails {
+    let text = |name| {
+        let value = request.fields.values(name).next()?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    };
+    HttpDetails {
+        method: request.method.as_str().to_owned(),
+        host: text("host").unwrap_or_default(),
+        path: request.path().to_owned(),
+        version: "HTTP/1.1",
+        status: 0,
+        user_agent: text("user-agent"),
+    }
+}
+
+/// One request on its way.
+struct Passage<'p> {
+    shared: &'p Shared,
+    client: &'p mut Downstream,
+    exchange: &'p mut Exchange,
+    upload: Upload,
+    /// The client's connection ends with this answer.
+    closing: bool,
+    to_head: bool,
+    idempotent: bool,
+    /// Of the answer that was begun; 0 before.
+    status: u16,
+    body_out: u64,
+}
+
+impl Passage<'_> {
+    /// Tries endpoints until one answers, or none is to be tried any more.
+    async fn run(&mut self) -> (After, Fault) {
+        let mut trouble = self.upload.take_ahead(self.client).map_err(Trouble::from);
+        loop {
+            if trouble.is_ok() {
+                let (origin, outcome) = self.attempt().await;
+                trouble = match outcome {
+                    Ok(after) => return (after, Fault::None),
+                    Err(Trouble::Upstream(failure)) => {
+                        if self.again(failure, origin) {
+                            self.upload.rewind();
+                            // An answer may have begun and been thrown away.
+                            self.exchange.first_byte = None;
+                            continue;
+                        }
+                        Err(Trouble::Upstream(failure))
+                    }
+                    Err(client) => Err(client),
+                };
+            }
+            let Err(trouble) = &trouble else { continue };
+            let fault = match trouble {
+                Trouble::Upstream(_) => Fault::Upstream,
+                _ => Fault::Client,
+            };
+            let status = match trouble {
+                Trouble::Client => return (After::Close, fault),
+                Trouble::ClientSlow => 408,
+                Trouble::ClientMalformed => 400,
+                Trouble::Upstream(failure) => failure.status(),
+            };
+            if self.status != 0 {
+                // What was begun can only be cut.
+                return (After::Close, fault);
+            }
+            let text = answer::final_text(status, self.exchange);
+            return (self.answer(&Answer::new(status, text)).await, fault);
+        }
+    }
+
+    /// Whether there is another attempt after a failed one.
+    fn again(&mut self, failure: Failure, origin: Option<Origin>) -> bool {
+        let (sent, stage) = match origin {
+            None => (Sent::Nothing, Stage::Connecting),
+            Some(_) => (self.sent(), self.stage()),
+        };
+        let routed = self.exchange.routed.as_mut();
+        routed.is_some_and(|routed| {
+            note(
+                routed,
+                failure,
+                sent,
+                origin.unwrap_or(Origin::Fresh),
+                stage,
+            )
+        })
+    }
+
+    fn sent(&self) -> Sent {
+        Sent::Perhaps {
+            repeatable: self.idempotent && self.upload.is_whole() && self.status == 0,
+        }
+    }
+
+    fn stage(&self) -> Stage {
+        if self.exchange.first_byte.is_some() {
+            Stage::Answering
+        } else if self.upload.is_read() {
+            Stage::Waiting
+        } else {
+            Stage::Uploading
+        }
+    }
+
+    /// One attempt at the endpoint that was picked, and where its connection came from.
+    async fn attempt(&mut self) -> (Option<Origin>, Result<After, Trouble>) {
+        let local = || (None, Err(Trouble::Upstream(Failure::Local)));
+        let Some(routed) = self.exchange.routed.as_mut() else {
+            return local();
+        };
+        let Some(address) = routed
+            .begin_attempt()
+            .map(|endpoint| endpoint.socket_addr())
+        else {
+            return local();
+        };
+        let lane = &self.shared.lane;
+        let connected = match lane.pool.take(address, self.exchange.started) {
+            Some(stream) => Ok((stream, Origin::Pooled)),
+            None => connect(address, routed)
+                .await
+                .map(|stream| (stream, Origin::Fresh)),
+        };
+        let (mut stream, origin) = match connected {
+            Ok(connected) => connected,
+            Err(failure) => return (None, Err(Trouble::Upstream(failure))),
+        };
+        let outcome = self.exchange_with(&mut stream).await;
+        (
+            Some(origin),
+            outcome.map(|kept| {
+                if kept {
+                    lane.pool.keep(address, stream, Instant::now());
+                }
+                self.after()
+            }),
+        )
+    }
+
+    /// Sends the request and passes the answer on; says whether the upstream takes another request.
+    async fn exchange_with(&mut self, stream: &mut TcpStream) -> Result<bool, Trouble> {
+        let Some(routed) = self.exchange.routed.as_ref() else {
+            return Err(Trouble::Upstream(Failure::Local));
+        };
+        let mut wire = Wire {
+            patience: Patience {
+                body: self.shared.common.body_timeout,
+                first_byte: routed.route().first_byte_timeout,
+                deadline: routed.deadline(),
+            },
+            client: self.client,
+            upstream: stream,
+            upload: &mut self.upload,
+            buffers: &self.shared.lane.buffers,
+            incoming: None,
+        };
+        let (response, mut head) = loop {
+            let mut head = Vec::with_capacity(HEAD_BYTES_TYPICAL);
+            let response = wire.response(self.to_head, self.shared.head_bytes_max, &mut head);
+            let response = response.await?;
+            if !response.is_interim() {
+                break (response, head);
+            }
+            head.extend_from_slice(b"\r\n");
+            wire.replace_head(response.head_bytes, &head);
+            wire.pass_on(head.len()).await?;
+        };
+        let now = Instant::now();
+        self.exchange.first_byte = Some(now);
+        if response.status < 500 {
+            routed.succeeded();
+        } else {
+            let sent = Sent::Perhaps {
+                repeatable: self.idempotent && wire.upload.is_whole(),
+            };
+            let failure = Failure::Status(response.status);
+            if routed.wants_another(failure, sent, now) {
+                return Err(Trouble::Upstream(failure));
+            }
+            routed.answered_badly(failure);
+        }
+        self.closing |= matches!(response.rest, Rest::UntilClose);
+        finish_head(&mut head, self.shared, self.exchange, self.closing);
+        self.status = response.status;
+        wire.replace_head(response.head_bytes, &head);
+        let mut rest = response.rest;
+        let only_body = wire
+            .deliver(head.len(), &mut rest, &mut self.body_out)
+            .await?;
+        Ok(only_body && response.keeps_connection && wire.upload.is_complete())
+    }
+
+    /// What becomes of the client's connection after an answer.
+    fn after(&self) -> After {
+        match (self.upload.is_complete(), self.closing) {
+            (true, false) => After::Keep,
+            (true, true) => After::Close,
+            (false, _) => After::Linger,
+        }
+    }
+
+    /// Answers in place of an upstream.
+    async fn answer(&mut self, answer: &Answer) -> After {
+        // A body that came along is no reason to part.
+        let read = self.upload.take_ahead(self.client).is_ok() && self.upload.is_read();
+        self.closing |= !read;
+        self.status = answer.status;
+        let bytes = answer.bytes(self.closing, self.to_head);
+        self.body_out = answer.body_bytes(self.to_head);
+        let patience = self.shared.common.body_timeout;
+        let written = timeout(patience, self.client.write_whole(&bytes)).await;
+        match written {
+            Ok(Ok(())) if !read => After::Linger,
+            Ok(Ok(())) if !self.closing => After::Keep,
+            _ => After::Close,
+        }
+    }
+}
+
+/// Ends the client's head with what is ours to say.
+fn finish_head(head: &mut Vec<u8>, shared: &Shared, exchange: &Exchange, closing: bool) {
+    if let Some(decided) = shared.common.decision_headers(exchange) {
+        for (name, value) in decided {
+            request::write_field(head, name.as_str(), value.as_bytes());
+        }
+    }
+    if closing {
+        head.extend_from_slice(b"connection: close\r\n");
+    }
+    head.extend_from_slice(b"\r\n");
+}
+
+async fn connect(address: SocketAddr, routed: &Routed) -> Result<TcpStream, Failure> {
+    let patience = routed.route().connect_timeout;
+    let patience = patience.min(routed.time_left(Instant::now()));
+    match timeout(patience, TcpStream::connect(address)).await {
+        Ok(Ok(stream)) => {
+            // Requests are written whole. A socket that refuses is about to fail anyway.
+            let _ = stream.set_nodelay(true);
+            Ok(stream)
+        }
+        Ok(Err(error)) => Err(Failure::of_connecting(&error)),
+        Err(_) => Err(Failure::ConnectTimeout),
+    }
+}

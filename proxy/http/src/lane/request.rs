@@ -1,0 +1,120 @@
+//! From a client's head to the head for the upstream, in one pass.
+
+use std::mem::MaybeUninit;
+
+use http::Method;
+use httparse::Header;
+
+use super::body::Rest;
+use super::chunked::Scanner;
+use super::hop::{self, Connection};
+use crate::authority;
+use crate::forward::{Said, Told};
+use crate::head::{Body, HEADERS_MAX, Head};
+
+/// A head that [`crate::head`] let pass, taken apart.
+pub(super) struct Request<'h> {
+    pub(super) method: Method,
+    /// The target in origin form (RFC 9112, section 3.2.1).
+    target: &'h str,
+    /// The host without port, as written.
+    pub(super) host: &'h str,
+    pub(super) fields: &'h [Header<'h>],
+    connection: Connection<'h>,
+}
+
+impl<'h> Request<'h> {
+    /// Takes a head apart for `then`; `None` for what [`crate::head`] would not have let pass.
+    pub(super) fn read<T>(bytes: &'h [u8], then: impl FnOnce(&Request<'_>) -> T) -> Option<T> {
+        let mut space = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+        let mut parsed = httparse::Request::new(&mut []);
+        let status = parsed.parse_with_uninit_headers(bytes, &mut space).ok()?;
+        if status.is_partial() {
+            return None;
+        }
+        let fields = &*parsed.headers;
+        let (in_target, target) = origin_form(parsed.path?);
+        let named = || {
+            fields
+                .iter()
+                .find(|field| field.name.eq_ignore_ascii_case("host"))
+        };
+        let authority = match in_target {
+            Some(authority) => Some(authority.as_bytes()),
+            None => named().map(|field| field.value),
+        };
+        let host = authority.and_then(authority::parse);
+        let request = Request {
+            method: Method::from_bytes(parsed.method?.as_bytes()).ok()?,
+            target,
+            host: host.map_or("", |authority| authority.host),
+            connection: Connection::of(fields),
+            fields,
+        };
+        Some(then(&request))
+    }
+
+    /// The path, without query.
+    pub(super) fn path(&self) -> &'h str {
+        let end = self.target.find(['?', '#']);
+        &self.target[..end.unwrap_or(self.target.len())]
+    }
+
+    /// Whether the client may send another request on its connection.
+    pub(super) fn keeps_connection(&self) -> bool {
+        !self.connection.closes
+    }
+
+    /// Writes the head for the upstream.
+    pub(super) fn write(&self, told: &Told<'_>, out: &mut Vec<u8>) {
+        for part in [self.method.as_str(), " ", self.target, " HTTP/1.1\r\n"] {
+            out.extend_from_slice(part.as_bytes());
+        }
+        for field in self.fields {
+            let passes = !hop::is_hop_by_hop(field.name)
+                && !self.connection.lists(field.name)
+                && told.passes(field.name);
+            if passes {
+                write_field(out, field.name, field.value);
+            }
+        }
+        for (name, said) in told.each() {
+            if let Said::New(value) = said {
+                write_field(out, name, value);
+            }
+        }
+        out.extend_from_slice(b"via: 1.1 meridian\r\n\r\n");
+    }
+}
+
+/// What the client still owes after its head.
+pub(super) fn rest_of(head: &Head) -> Rest {
+    match head.body {
+        Body::Length(length) => Rest::Length(length),
+        Body::Chunked => Rest::Chunked(Scanner::new()),
+        Body::Upgrade => Rest::UntilClose,
+    }
+}
+
+pub(super) fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The authority of a target in absolute form, and the target without it (RFC 9112, section 3.2.2).
+fn origin_form(target: &str) -> (Option<&str>, &str) {
+    let rest = ["http://", "https://"].iter().find_map(|scheme| {
+        let start = target.get(..scheme.len())?;
+        start
+            .eq_ignore_ascii_case(scheme)
+            .then(|| &target[scheme.len()..])
+    });
+    let Some(rest) = rest else {
+        return (None, target);
+    };
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let path = if path.starts_with('/') { path } else { "/" };
+    (Some(authority), path)
+}

@@ -1,0 +1,206 @@
+//! From an upstream's head to the head for the client, in one pass.
+
+use std::mem::MaybeUninit;
+
+use httparse::Header;
+
+use super::body::Rest;
+use super::chunked::Scanner;
+use super::hop::{self, Connection};
+use super::request::write_field;
+use crate::head::HEADERS_MAX;
+
+/// The head of an answer as far as it decides something.
+#[derive(Debug)]
+pub(super) struct Response {
+    pub(super) status: u16,
+    /// Bytes of the head.
+    pub(super) head_bytes: usize,
+    /// What comes after it.
+    pub(super) rest: Rest,
+    /// Whether the upstream takes another request on this connection.
+    pub(super) keeps_connection: bool,
+}
+
+/// What is no answer, or one that two readers could end at different places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Malformed;
+
+impl Response {
+    /// Reads a head and writes the client's into `out`, without the last empty line; `None` while there is
+    /// more to come. To HEAD no answer has a body.
+    pub(super) fn read(
+        bytes: &[u8],
+        to_head: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Self>, Malformed> {
+        let mut space = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+        let mut parsed = httparse::Response::new(&mut []);
+        let head_bytes = httparse::ParserConfig::default()
+            .parse_response_with_uninit_headers(&mut parsed, bytes, &mut space)
+            .map_err(|_| Malformed)?;
+        let head_bytes = match head_bytes {
+            httparse::Status::Complete(bytes) => bytes,
+            httparse::Status::Partial => return Ok(None),
+        };
+        let (Some(status), Some(minor)) = (parsed.code, parsed.version) else {
+            return Err(Malformed);
+        };
+        // We never ask for another protocol here.
+        if !(100..=599).contains(&status) || status == 101 {
+            return Err(Malformed);
+        }
+        let fields = &*parsed.headers;
+        let connection = Connection::of(fields);
+        let rest = rest(fields, status, minor, to_head)?;
+        write(
+            out,
+            status,
+            parsed.reason.unwrap_or(""),
+            fields,
+            &connection,
+        );
+        Ok(Some(Self {
+            status,
+            head_bytes,
+            keeps_connection: minor == 1 && !connection.closes && !matches!(rest, Rest::UntilClose),
+            rest,
+        }))
+    }
+
+    /// Whether another head comes after this one.
+    pub(super) fn is_interim(&self) -> bool {
+        self.status < 200
+    }
+}
+
+fn write(
+    out: &mut Vec<u8>,
+    status: u16,
+    reason: &str,
+    fields: &[Header<'_>],
+    connection: &Connection<'_>,
+) {
+    let digits = [status / 100, status / 10 % 10, status % 10];
+    out.extend_from_slice(b"HTTP/1.1 ");
+    // Below ten each.
+    out.extend(digits.map(|digit| b'0' + digit as u8));
+    out.push(b' ');
+    out.extend_from_slice(reason.as_bytes());
+    out.extend_from_slice(b"\r\n");
+    for field in fields {
+        if !hop::is_hop_by_hop(field.name) && !connection.lists(field.name) {
+            write_field(out, field.name, field.value);
+        }
+    }
+}
+
+/// RFC 9112, section 6.3, without its leniencies.
+fn rest(fields: &[Header<'_>], status: u16, minor: u8, to_head: bool) -> Result<Rest, Malformed> {
+    let (mut length, mut encoding) = (None, None);
+    for field in fields {
+        let slot = if field.name.eq_ignore_ascii_case("content-length") {
+            &mut length
+        } else if field.name.eq_ignore_ascii_case("transfer-encoding") {
+            &mut encoding
+        } else {
+            continue;
+        };
+        if slot.replace(field.value).is_some() {
+            return Err(Malformed);
+        }
+    }
+    let length = length.map(crate::head::content_length).transpose();
+    let length = length.map_err(|_| Malformed)?;
+    let rest = match (length, encoding) {
+        (Some(_), Some(_)) => return Err(Malformed),
+        (None, Some(encoding)) if minor == 1 && encoding.eq_ignore_ascii_case(b"chunked") => {
+            Rest::Chunked(Scanner::new())
+        }
+        (None, Some(_)) => return Err(Malformed),
+        (Some(length), None) => Rest::Length(length),
+        (None, None) => Rest::UntilClose,
+    };
+    let has_none = to_head || status < 200 || matches!(status, 204 | 304);
+    Ok(if has_none { Rest::NONE } else { rest })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Option<(Response, String)>, Malformed> {
+        let mut out = Vec::new();
+        let response = Response::read(text.as_bytes(), false, &mut out)?;
+        let out = String::from_utf8(out).map_err(|_| Malformed)?;
+        Ok(response.map(|response| (response, out)))
+    }
+
+    #[test]
+    fn fields_of_the_hop_stay_behind() {
+        let (response, out) = read(
+            "HTTP/1.1 200 Fine\r\nContent-Length: 3\r\nConnection: keep-alive, x-own\r\nX-Own: 1\r\n\
+             Keep-Alive: timeout=5\r\nServer: s\r\n\r\nabc",
+        )
+        .unwrap()
+        .unwrap();
+        assert_eq!(
+            out,
+            "HTTP/1.1 200 Fine\r\nContent-Length: 3\r\nServer: s\r\n"
+        );
+        assert!(response.keeps_connection && matches!(response.rest, Rest::Length(3)));
+    }
+
+    #[test]
+    fn the_connection_is_kept_only_where_the_end_is_known() {
+        for (text, keeps) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", true),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+                true,
+            ),
+            ("HTTP/1.1 204 No\r\n\r\n", true),
+            ("HTTP/1.1 200 OK\r\n\r\n", false),
+            ("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", false),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+                false,
+            ),
+        ] {
+            let (response, _) = read(text).unwrap().unwrap();
+            assert_eq!(response.keeps_connection, keeps, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_answer_is_malformed() {
+        for text in [
+            "220 mail.example ESMTP\r\n\r\n",
+            "HTTP/2.0 200 OK\r\n\r\n",
+            "HTTP/1.1 099 Odd\r\n\r\n",
+            "HTTP/1.1 600 Odd\r\n\r\n",
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 1, 1\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nname : value\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nname: value\r\n folded\r\n\r\n",
+        ] {
+            assert!(read(text).is_err(), "{text}");
+        }
+        assert!(read("HTTP/1.1 200 OK\r\nContent-Le").unwrap().is_none());
+    }
+
+    #[test]
+    fn an_answer_to_head_has_no_body() {
+        let text = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n";
+        let response = Response::read(text, true, &mut Vec::new())
+            .unwrap()
+            .unwrap();
+        assert!(response.rest.is_done() && response.keeps_connection);
+    }
+}
