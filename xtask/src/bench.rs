@@ -8,7 +8,7 @@ use crate::{setup, shell};
 /// What `cargo xtask bench` passes on.
 #[derive(Args)]
 pub struct BenchArgs {
-    /// `decide`, `compile`, `dns`, `dns-xdp` or `http`.
+    /// `decide`, `compile`, `dns`, `dns-xdp`, `http`, `http-new`, `tls` or `tcp`.
     name: String,
     /// Only these peers, comma-separated.
     #[arg(long)]

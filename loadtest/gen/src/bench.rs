@@ -1,9 +1,11 @@
 //! The benchmarks by name.
 
-use crate::{GenError, dns, dns_xdp, engine, http, process, report::Report, rounds::Effort};
+use crate::{GenError, dns, dns_xdp, engine, http, process, report::Report, rounds::Effort, tcp};
 
 /// Every benchmark there is.
-pub const NAMES: [&str; 5] = ["decide", "compile", "dns", "dns-xdp", "http"];
+pub const NAMES: [&str; 8] = [
+    "decide", "compile", "dns", "dns-xdp", "http", "http-new", "tls", "tcp",
+];
 
 /// Runs a benchmark against `peers`, or all it knows.
 ///
@@ -16,7 +18,10 @@ pub fn run(name: &str, peers: Option<&[String]>, effort: Effort) -> Result<Repor
         "compile" => engine::compile_plans(effort),
         "dns" => dns::run(peers, effort),
         "dns-xdp" => dns_xdp::run(peers, effort),
-        "http" => http::run(peers, effort),
+        "http" => http::run(&http::HTTP, peers, effort),
+        "http-new" => http::run(&http::NEW, peers, effort),
+        "tls" => http::run(&http::TLS, peers, effort),
+        "tcp" => tcp::run(peers, effort),
         _ => Err(GenError::Unknown {
             what: "benchmark",
             name: name.to_owned(),

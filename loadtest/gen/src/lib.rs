@@ -7,7 +7,7 @@
 //!
 //! - [`report`] is the form all results take, [`rounds`] the interleaving;
 //! - [`process`] starts subjects and reads what they cost from the kernel's scheduler statistics;
-//! - [`dns`], [`dns_xdp`], [`http`] and [`engine`] are the benchmarks.
+//! - [`dns`], [`dns_xdp`], [`http`], [`tcp`] and [`engine`] are the benchmarks.
 //!
 //! Limits: everything runs over loopback on one machine with at least two cores. There the kernel
 //! does part of a server's receive work on the sender's core, so `cpu_us_per_*` counts the
@@ -24,6 +24,7 @@ pub mod ours;
 pub mod process;
 pub mod report;
 pub mod rounds;
+pub mod tcp;
 pub mod template;
 
 pub use error::GenError;

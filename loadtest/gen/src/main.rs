@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand, ValueEnum};
-use meridian_gen::{GenError, bench, dns, dns::query::Ask, dns_xdp, http, rounds::Effort};
+use meridian_gen::{GenError, bench, dns, dns::query::Ask, dns_xdp, http, rounds::Effort, tcp};
 
 /// Load, and side-by-side runs against peers.
 #[derive(Parser)]
@@ -20,7 +20,7 @@ struct Cli {
 enum Command {
     /// Run one benchmark; the table goes to standard error.
     Bench {
-        /// `decide`, `compile`, `dns`, `dns-xdp` or `http`.
+        /// `decide`, `compile`, `dns`, `dns-xdp`, `http`, `http-new`, `tls` or `tcp`.
         name: String,
         /// Only these peers, comma-separated.
         #[arg(long, value_delimiter = ',')]
@@ -51,6 +51,16 @@ enum Command {
     /// Answer HTTP requests with 1 KB.
     #[command(hide = true)]
     Respond { listen: SocketAddr },
+    /// Load a TCP proxy.
+    #[command(hide = true)]
+    LoadTcp {
+        kind: tcp::Kind,
+        target: SocketAddr,
+        millis: u64,
+    },
+    /// Answer messages with as many bytes as they want.
+    #[command(hide = true)]
+    RespondTcp { listen: SocketAddr },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -115,6 +125,15 @@ fn run(command: Command) -> Result<(), GenError> {
             print(&serde_json::to_string(&rate)?);
         }
         Command::Respond { listen } => http::responder::run(listen)?,
+        Command::LoadTcp {
+            kind,
+            target,
+            millis,
+        } => {
+            let moved = tcp::load::run(kind, target, Duration::from_millis(millis))?;
+            print(&serde_json::to_string(&moved)?);
+        }
+        Command::RespondTcp { listen } => tcp::responder::run(listen)?,
     }
     Ok(())
 }

@@ -85,18 +85,25 @@ pub fn write_dns_node(folder: &Path, node: &str, geography: &Geography) -> Resul
 ///
 /// # Errors
 /// When a file cannot be written.
-pub fn write_http(
-    folder: &Path,
-    address: SocketAddr,
-    upstream: SocketAddr,
-) -> Result<(), GenError> {
+pub fn write_http(folder: &Path, http: &str, upstream: SocketAddr) -> Result<(), GenError> {
     let admin = process::free_address()?;
     let node = format!(
         "roles: [http]\n\
-         http: {{ listen: [\"{address}\"], worker_threads: 1, limits: {{ upstream_idle: 2048 }} }}\n\
+         http: {{ {http}, worker_threads: 1, limits: {{ upstream_idle: 2048 }} }}\n\
          admin: {{ listen: \"{admin}\" }}\n"
     );
-    write_deployment(folder, &node, &http_topology(upstream))
+    write_deployment(folder, &node, &one_upstream(upstream, HTTP_ENTRY))
+}
+
+/// A deployment that passes a port's connections on to one upstream.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn write_tcp(folder: &Path, address: SocketAddr, upstream: SocketAddr) -> Result<(), GenError> {
+    let admin = process::free_address()?;
+    let node = format!("roles: [stream]\nadmin: {{ listen: \"{admin}\" }}\n");
+    let entry = format!("tcp: [{{ listen: \"{address}\", connect_timeout: \"1s\" }}]");
+    write_deployment(folder, &node, &one_upstream(upstream, &entry))
 }
 
 fn write_deployment(folder: &Path, node: &str, topology: &str) -> Result<(), GenError> {
@@ -154,15 +161,17 @@ fn dns_topology(geography: &Geography) -> String {
     out
 }
 
-/// One upstream in one region.
-fn http_topology(upstream: SocketAddr) -> String {
+/// How HTTP comes to the service.
+const HTTP_ENTRY: &str = "http: [{ hosts: [bench.example], timeouts: { connect: \"1s\" } }]";
+
+/// One upstream in one region, and how clients come to its service.
+fn one_upstream(upstream: SocketAddr, entry: &str) -> String {
     format!(
         "regions:\n  - id: here\n    \
          location: {{ country: DE, latitude: 50.1, longitude: 8.7, provider: bench }}\n    \
          endpoints:\n      \
          - {{ id: here-1, address: \"{}\", port: {}, services: [www] }}\n\
-         services:\n  - id: www\n    policy: bench\n    \
-         http:\n      - hosts: [bench.example]\n        timeouts: {{ connect: \"1s\" }}\n",
+         services:\n  - id: www\n    policy: bench\n    {entry}\n",
         upstream.ip(),
         upstream.port()
     )

@@ -64,6 +64,9 @@ pub struct BindError {
 pub fn bind_tcp(address: SocketAddr, options: BindOptions) -> Result<TcpListener, BindError> {
     let open = || {
         let socket = socket(address, Type::STREAM, Protocol::TCP, options.sharing)?;
+        // Accepted connections inherit it: what is written is written whole, and waiting for more only
+        // delays it.
+        socket.set_tcp_nodelay(true)?;
         socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
         TcpListener::from_std(socket.into())
     };

@@ -103,14 +103,10 @@ async fn establish(
     peer: SocketAddr,
     tls: Option<TlsAcceptor>,
 ) -> Result<Downstream, Closed> {
-    // Answers are written whole: waiting for more only delays them. A socket
-    // that refuses is about to fail anyway.
-    let _ = socket.set_nodelay(true);
-    let local = socket.local_addr().map_err(|_| Closed::Handshake)?;
     let (peer, rest) = proxied_peer(shared, &mut socket, peer).await?;
     let stream = Rewound::new(rest, socket);
     let Some(acceptor) = tls else {
-        let info = ConnectionInfo::new(peer, local, Scheme::Http);
+        let info = ConnectionInfo::new(peer, Scheme::Http);
         return Ok(Downstream::new(
             Transport::Plain(stream),
             info,
@@ -129,7 +125,7 @@ async fn establish(
         Some(b"h2") => Protocol::Http2,
         _ => Protocol::Http1,
     };
-    let info = ConnectionInfo::new(peer, local, Scheme::Https { server_name });
+    let info = ConnectionInfo::new(peer, Scheme::Https { server_name });
     Ok(Downstream::new(
         Transport::Tls(Box::new(stream)),
         info,
@@ -201,7 +197,7 @@ async fn http1(shared: &Shared, mut downstream: Downstream) {
             Next::Request(head) if head.is_plain && shared.lane_choice == LaneChoice::Own => {
                 match lane::serve(shared, &mut downstream, head).await {
                     After::Keep => turn = Turn::Later,
-                    After::Close => return Shutdown::shutdown(&mut downstream).await,
+                    After::Close => return downstream.end().await,
                     After::Linger => return part(&mut downstream).await,
                 }
             }
@@ -261,7 +257,7 @@ async fn next(shared: &Shared, downstream: &mut Downstream, turn: Turn) -> Next 
             return Next::Close;
         }
     }
-    let deadline = Instant::now() + shared.header_timeout;
+    let mut deadline = None;
     loop {
         match head::parse(downstream.ahead(), shared.head_bytes_max) {
             Ok(Parsed::Complete(head)) => return Next::Request(head),
@@ -272,6 +268,7 @@ async fn next(shared: &Shared, downstream: &mut Downstream, turn: Turn) -> Next 
             Ok(Parsed::Partial) => {}
             Err(refusal) => return Next::Refuse(refusal),
         }
+        let deadline = *deadline.get_or_insert_with(|| Instant::now() + shared.header_timeout);
         match timeout_at(deadline, more_lines(downstream, shared.head_bytes_max)).await {
             Ok(Ok(true)) => {}
             Ok(Ok(false) | Err(_)) => return Next::Close,

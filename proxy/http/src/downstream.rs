@@ -100,7 +100,8 @@ impl Digests {
         let socket = SocketDigest::from_raw_fd(transport.socket().as_raw_fd());
         // Set now, so that nobody asks the kernel and everybody sees the same.
         let _ = socket.peer_addr.set(Some(info.peer.into()));
-        let _ = socket.local_addr.set(Some(info.local.into()));
+        let local = transport.socket().local_addr().ok();
+        let _ = socket.local_addr.set(local.map(Into::into));
         Self {
             socket: Arc::new(socket),
             tls: match transport {
@@ -184,6 +185,15 @@ impl Downstream {
         }
         // Whoever waits here is woken by the answer.
         Poll::Pending
+    }
+
+    /// Closes a connection on which nothing more is expected. Without TLS there is nothing to say first:
+    /// closing the socket says it.
+    pub(crate) async fn end(mut self) {
+        let says_nothing = matches!(self.transport, Transport::Plain(_)) && self.ahead.is_empty();
+        if !says_nothing {
+            Shutdown::shutdown(&mut self).await;
+        }
     }
 
     /// Writes all of these bytes.

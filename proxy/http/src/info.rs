@@ -13,8 +13,6 @@ pub(crate) struct ConnectionInfo {
     /// The other end: the socket's peer, or the source a PROXY header of a
     /// trusted peer named.
     pub(crate) peer: SocketAddr,
-    /// The socket's own address.
-    pub(crate) local: SocketAddr,
     /// How the client reached us.
     pub(crate) scheme: Scheme,
     /// The peer's address as text, written once for all requests.
@@ -23,12 +21,11 @@ pub(crate) struct ConnectionInfo {
 
 impl ConnectionInfo {
     /// Describes a connection.
-    pub(crate) fn new(peer: SocketAddr, local: SocketAddr, scheme: Scheme) -> Self {
+    pub(crate) fn new(peer: SocketAddr, scheme: Scheme) -> Self {
         let text = peer.ip().to_canonical().to_string();
         let peer_text = HeaderValue::try_from(text).expect("an address is visible ASCII");
         Self {
             peer,
-            local,
             scheme,
             peer_text,
         }

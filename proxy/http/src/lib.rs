@@ -1,11 +1,12 @@
-//! HTTP/1.1, HTTP/2, gRPC and WebSocket → plan → upstream, on pingora.
+//! HTTP/1.1, HTTP/2, gRPC and WebSocket → plan → upstream: in a lane of our own, or on pingora.
 //!
 //! What is ours and what is pingora's:
 //!
 //! ```text
 //! accept loop ─ PROXY header ─ TLS ─ head judged ─ route, client, pick ─┐   ours
 //!                                                                       │
-//!   client bytes ⇄ pingora: HTTP/1 and 2, bodies, upgrade, pool  ⇄ upstream   pingora's
+//!   client bytes ⇄ lane: HTTP/1.1, bodies, pool                  ⇄ upstream   ours
+//!   client bytes ⇄ pingora: HTTP/1.0 and 2, upgrades             ⇄ upstream   pingora's
 //!                                                                       │
 //!          another endpoint? ejection? metrics, access and decision log ┘   ours
 //! ```
@@ -19,13 +20,15 @@
 //! - `server`, `worker`, `connection`, `downstream`, `info`: from a socket to a request.
 //! - `head`, `authority`: the strict reading of a request head.
 //! - `route`, `table`: tables derived once per plan.
-//! - `exchange`, `attempt`: one request's choices; the retry rule.
-//! - `proxy`, `websocket`, `forward`, `answer`: the hooks, and what is written either way.
+//! - `exchange`, `attempt`, `common`: one request's choices; the retry rule; what lanes share.
+//! - `lane`: HTTP/1.1 from the judged head to the last byte of the answer.
+//! - `proxy`, `websocket`: pingora's hooks.
+//! - `fields`, `forward`, `answer`: what is written either way.
 //! - `passive`, `metrics`, `record`: what is learned and told.
 //!
 //! Limits: upstreams are reached in clear text, over HTTP/1.1 or (gRPC) HTTP/2,
 //! because the topology does not yet say otherwise of an endpoint; a body is
-//! sent again only from pingora's retry buffer of 64 KiB; the silence allowed
+//! sent again only while it is below 64 KiB; the silence allowed
 //! between two pieces of an answer is the route's `first_byte`; the answer to a
 //! WebSocket request is waited for as long as the tunnel may be silent.
 

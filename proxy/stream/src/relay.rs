@@ -1,23 +1,25 @@
 //! Bytes both ways until both ends have finished.
 //!
-//! Copying and half-close are tokio's: the end of one direction shuts down
-//! the other side's writing and leaves the other direction open. Around it,
-//! [`Side`] counts what is read and remembers which side broke, and a watchdog
-//! looks at the counters [`IDLE_CHECKS`] times per idle timeout: a connection
-//! is closed after between one and 1¼ timeouts without a byte, and reading a
-//! byte never costs a look at the clock.
+//! Each direction copies first and is spliced in the kernel once it proves to
+//! be bulk ([`one_way`]); the end of one shuts down the other side's writing
+//! and leaves the other direction open. Around them, counters say what was
+//! read and which side broke, and a watchdog looks at the counters
+//! [`IDLE_CHECKS`] times per idle timeout: a connection is closed after between
+//! one and 1¼ timeouts without a byte, and reading a byte never costs a look at
+//! the clock.
+
+mod lent;
+mod one_way;
 
 use std::io;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use bytes::Bytes;
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-/// Buffer of one direction of one connection.
-const BUFFER_BYTES: usize = 16 * 1024;
+use one_way::one_way;
 
 /// Looks at the counters within one idle timeout.
 const IDLE_CHECKS: u32 = 4;
@@ -75,38 +77,38 @@ pub(crate) enum End {
     Cut,
 }
 
-/// Copies until both directions have ended, one breaks, nothing moves for
-/// `idle`, or `cut` is cancelled. `began` is when the client was accepted.
-pub(crate) async fn relay<C, U>(
-    client: C,
-    upstream: U,
+/// Passes bytes on until both directions have ended, one breaks, nothing moves for
+/// `idle`, or `cut` is cancelled. `head` is what was read of the client already,
+/// `began` when it was accepted.
+pub(crate) async fn relay(
+    head: Bytes,
+    mut client: TcpStream,
+    mut upstream: TcpStream,
     flow: &Flow,
     began: Instant,
     idle: Duration,
     cut: &CancellationToken,
-) -> End
-where
-    C: AsyncRead + AsyncWrite + Unpin,
-    U: AsyncRead + AsyncWrite + Unpin,
-{
-    let mut client = Side {
-        stream: client,
-        state: &flow.from_client,
+) -> End {
+    let (from_client, to_client) = client.split();
+    let (from_upstream, to_upstream) = upstream.split();
+    let mut asking = Way {
+        from: &flow.from_client,
+        to: &flow.from_upstream,
         first: None,
     };
-    let mut upstream = Side {
-        stream: upstream,
-        state: &flow.from_upstream,
+    let mut answering = Way {
+        from: &flow.from_upstream,
+        to: &flow.from_client,
         first: Some((began, &flow.first_byte_us)),
     };
-    let copy = tokio::io::copy_bidirectional_with_sizes(
-        &mut client,
-        &mut upstream,
-        BUFFER_BYTES,
-        BUFFER_BYTES,
-    );
+    let both = async {
+        tokio::try_join!(
+            one_way(head, from_client, to_upstream, &mut asking),
+            one_way(Bytes::new(), from_upstream, to_client, &mut answering),
+        )
+    };
     tokio::select! {
-        result = copy => match result {
+        result = both => match result {
             Ok(_) => End::Finished,
             Err(_) if flow.from_upstream.broke.load(Ordering::Relaxed) => End::UpstreamBroke,
             Err(_) => End::ClientBroke,
@@ -128,68 +130,38 @@ async fn watch_idle(flow: &Flow, idle: Duration) {
     }
 }
 
-/// One end of the relay, observed.
-struct Side<'flow, S> {
-    stream: S,
-    state: &'flow SideState,
+/// One direction, observed.
+struct Way<'flow> {
+    from: &'flow SideState,
+    to: &'flow SideState,
     /// When set, the time from here to the first byte is stored there.
     first: Option<(Instant, &'flow AtomicU64)>,
 }
 
-impl<S> Side<'_, S> {
-    fn observe<T>(&self, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if matches!(poll, Poll::Ready(Err(_))) {
-            self.state.broke.store(true, Ordering::Relaxed);
-        }
-        poll
-    }
-
+impl Way<'_> {
+    /// So many bytes were read.
     fn count(&mut self, bytes: usize) {
-        if bytes == 0 {
-            return;
-        }
-        self.state
-            .read_bytes
-            .fetch_add(bytes as u64, Ordering::Relaxed);
-        if let Some((began, first)) = self.first.take() {
+        let counter = &self.from.read_bytes;
+        counter.fetch_add(bytes as u64, Ordering::Relaxed);
+        if bytes > 0
+            && let Some((began, first)) = self.first.take()
+        {
             let us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
             // Zero means "none yet".
             first.store(us.max(1), Ordering::Relaxed);
         }
     }
-}
 
-impl<S: AsyncRead + Unpin> AsyncRead for Side<'_, S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let poll = Pin::new(&mut self.stream).poll_read(context, buffer);
-        self.count(buffer.filled().len() - before);
-        self.observe(poll)
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Side<'_, S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let poll = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.observe(poll)
+    /// Reading failed: whose fault it is.
+    fn source_broke(&self, error: io::Error) -> io::Error {
+        self.from.broke.store(true, Ordering::Relaxed);
+        error
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let poll = Pin::new(&mut self.stream).poll_flush(context);
-        self.observe(poll)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let poll = Pin::new(&mut self.stream).poll_shutdown(context);
-        self.observe(poll)
+    /// Writing failed.
+    fn sink_broke(&self, error: io::Error) -> io::Error {
+        self.to.broke.store(true, Ordering::Relaxed);
+        error
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use meridian_accept::proxy_protocol::{ReadError, read_header};
-use meridian_accept::{ConnectionPermit, Expect, Header, Rewound};
+use meridian_accept::{ConnectionPermit, Expect, Header};
 use meridian_telemetry::access::{AccessRecord, Outcome, StreamDetails, StreamTransport};
 use meridian_topology::ProxyProtocolIn;
 use tokio::net::{TcpListener, TcpStream};
@@ -113,9 +113,9 @@ impl Connection {
             () = cut.cancelled() => Err(Outcome::Timeout),
         };
         let outcome = match ready {
-            Ok((client, upstream)) => {
+            Ok((head, client, upstream)) => {
                 let idle = self.spec.idle;
-                match relay(client, upstream, &self.flow, self.began, idle, &cut).await {
+                match relay(head, client, upstream, &self.flow, self.began, idle, &cut).await {
                     End::Finished => Outcome::Served,
                     End::Idle | End::Cut => Outcome::Timeout,
                     End::ClientBroke => Outcome::ClientReset,
@@ -132,11 +132,7 @@ impl Connection {
     async fn prepare(
         &mut self,
         mut stream: TcpStream,
-    ) -> Result<(Rewound<TcpStream>, TcpStream), Outcome> {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(peer = %self.peer, %error, "connection gone before it began");
-            return Err(Outcome::ClientReset);
-        }
+    ) -> Result<(Bytes, TcpStream, TcpStream), Outcome> {
         let (header, head) = self.header(&mut stream).await?;
         let addresses = header.and_then(|header| header.addresses);
         let destination = match addresses {
@@ -157,7 +153,7 @@ impl Connection {
         let (result, trail) = connect(&self.shared, &self.spec, &question, ends, decision).await;
         self.asked = Some((question, trail));
         match result {
-            Ok(upstream) => Ok((Rewound::new(head, stream), upstream)),
+            Ok(upstream) => Ok((head, stream, upstream)),
             Err(Unreachable::NoEndpoint) => Err(Outcome::NoEndpoint),
             Err(Unreachable::Failed(Failure::Ours)) => Err(Outcome::Limited),
             Err(Unreachable::Failed(_)) => Err(Outcome::ConnectFailed),

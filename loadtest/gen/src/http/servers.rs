@@ -1,7 +1,10 @@
 //! Each proxy's configuration for the same job: one worker on one core, keepalive on both sides,
 //! routing by host, timeouts and one retry on, logging off.
 
-use std::{net::SocketAddr, path::Path};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use super::HOST;
 use crate::{
@@ -10,60 +13,102 @@ use crate::{
     template::fill,
 };
 
-/// Our own proxy.
-pub(super) fn meridian(
-    folder: &Path,
-    address: SocketAddr,
-    upstream: SocketAddr,
-) -> Result<Pinned, GenError> {
-    ours::write_http(folder, address, upstream)?;
-    ours::serve(folder)
+/// What a proxy is to do.
+pub(super) struct Job<'a> {
+    pub(super) folder: &'a Path,
+    /// Where it listens.
+    pub(super) address: SocketAddr,
+    pub(super) upstream: SocketAddr,
+    /// With what it serves TLS, if it does.
+    pub(super) tls: Option<&'a Tls>,
+}
+
+/// A certificate (P-256) for [`HOST`] and its key, as files.
+pub(super) struct Tls {
+    certificate: PathBuf,
+    key: PathBuf,
+    /// Both in one, as HAProxy wants them.
+    both: PathBuf,
+}
+
+impl Tls {
+    pub(super) fn make(folder: &Path) -> Result<Self, GenError> {
+        let made = rcgen::generate_simple_self_signed([HOST.to_owned()]);
+        let made = made.map_err(|error| GenError::Failed {
+            program: "rcgen".to_owned(),
+            detail: error.to_string(),
+        })?;
+        let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        let tls = Self {
+            certificate: folder.join("cert.pem"),
+            key: folder.join("key.pem"),
+            both: folder.join("both.pem"),
+        };
+        process::write(&tls.certificate, &certificate)?;
+        process::write(&tls.key, &key)?;
+        process::write(&tls.both, &format!("{certificate}{key}"))?;
+        Ok(tls)
+    }
+}
+
+/// Our own proxy, with one of its lanes.
+pub(super) fn meridian(job: &Job<'_>, lane: &str) -> Result<Pinned, GenError> {
+    let address = job.address;
+    let listen = match job.tls {
+        None => format!("listen: [\"{address}\"]"),
+        Some(tls) => format!(
+            "listen: [], https: {{ listen: [\"{address}\"], certificates: [{{ certificate: {}, key: {} }}] }}",
+            tls.certificate.display(),
+            tls.key.display()
+        ),
+    };
+    ours::write_http(job.folder, &format!("lane: {lane}, {listen}"), job.upstream)?;
+    ours::serve(job.folder)
 }
 
 /// HAProxy with one thread.
-pub(super) fn haproxy(
-    folder: &Path,
-    address: SocketAddr,
-    upstream: SocketAddr,
-) -> Result<Pinned, GenError> {
+pub(super) fn haproxy(job: &Job<'_>) -> Result<Pinned, GenError> {
+    let tls = match job.tls {
+        None => String::new(),
+        Some(tls) => format!("ssl crt {} ssl-min-ver TLSv1.3", tls.both.display()),
+    };
     let template = include_str!("../../templates/haproxy.cfg");
-    let config = write(folder, "haproxy.cfg", template, address, upstream)?;
+    let config = write(job, "haproxy.cfg", template, &tls)?;
     let program = process::find("haproxy", "haproxy")?;
     let args = ["-db".to_owned(), "-f".to_owned(), config];
-    let log = folder.join("log");
+    let log = job.folder.join("log");
     Pinned::start("haproxy", SUBJECT_CORE, &program, &args, &log)
 }
 
 /// nginx with one worker.
-pub(super) fn nginx(
-    folder: &Path,
-    address: SocketAddr,
-    upstream: SocketAddr,
-) -> Result<Pinned, GenError> {
+pub(super) fn nginx(job: &Job<'_>) -> Result<Pinned, GenError> {
+    let tls = match job.tls {
+        None => ";".to_owned(),
+        Some(tls) => format!(
+            "ssl; ssl_certificate {}; ssl_certificate_key {}; ssl_protocols TLSv1.3;",
+            tls.certificate.display(),
+            tls.key.display()
+        ),
+    };
     let template = include_str!("../../templates/nginx.conf");
-    let config = write(folder, "nginx.conf", template, address, upstream)?;
+    let config = write(job, "nginx.conf", template, &tls)?;
     let program = process::find("nginx", "nginx-light")?;
-    let prefix = folder.display().to_string();
+    let prefix = job.folder.display().to_string();
     let args = ["-p".to_owned(), prefix, "-c".to_owned(), config];
-    let log = folder.join("log");
+    let log = job.folder.join("log");
     Pinned::start("nginx", SUBJECT_CORE, &program, &args, &log)
 }
 
 /// Writes a filled template; where it is.
-fn write(
-    folder: &Path,
-    name: &str,
-    template: &str,
-    address: SocketAddr,
-    upstream: SocketAddr,
-) -> Result<String, GenError> {
+fn write(job: &Job<'_>, name: &str, template: &str, tls: &str) -> Result<String, GenError> {
     let values = [
-        ("address", address.to_string()),
-        ("upstream", upstream.to_string()),
-        ("folder", folder.display().to_string()),
+        ("address", job.address.to_string()),
+        ("upstream", job.upstream.to_string()),
+        ("folder", job.folder.display().to_string()),
         ("host", HOST.to_owned()),
+        ("tls", tls.to_owned()),
     ];
-    let path = folder.join(name);
+    let path = job.folder.join(name);
     process::write(&path, &fill(template, &values))?;
     Ok(path.display().to_string())
 }

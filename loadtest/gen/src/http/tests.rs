@@ -47,23 +47,27 @@ fn the_responder_keeps_connections_and_pipelines() {
 fn installed_peers_proxy() {
     let folder = tempfile::tempdir().unwrap();
     let upstream = responder();
-    let load = match wrk::Wrk::new(folder.path()) {
-        Ok(load) => load,
-        Err(error) => return println!("SKIP: {error}"),
-    };
-    for name in PEERS {
-        match start(name, folder.path(), upstream) {
-            Ok(subject) => {
-                let totals = load
-                    .run(subject.address, 8, Duration::from_secs(1))
-                    .unwrap();
-                assert_eq!(totals.failed, 0, "{name}: {totals:?}");
-                assert!(totals.requests > 0, "{name}: {totals:?}");
+    let tls = servers::Tls::make(folder.path()).unwrap();
+    for suite in [&HTTP, &NEW, &TLS] {
+        let load = match wrk::Wrk::new(folder.path(), suite.tls) {
+            Ok(load) => load,
+            Err(error) => return println!("SKIP: {error}"),
+        };
+        for name in PEERS {
+            match start(name, folder.path(), upstream, suite.tls.then_some(&tls)) {
+                Ok(subject) => {
+                    for case in suite.cases {
+                        let time = Duration::from_secs(1);
+                        let totals = load.run(subject.address, case, time).unwrap();
+                        assert_eq!(totals.failed, 0, "{name} {case:?}: {totals:?}");
+                        assert!(totals.requests > 0, "{name} {case:?}: {totals:?}");
+                    }
+                }
+                Err(GenError::Missing { program, package }) => {
+                    println!("SKIP: {program} is not installed (Debian: {package})");
+                }
+                Err(error) => unreachable!("{name}: {error}"),
             }
-            Err(GenError::Missing { program, package }) => {
-                println!("SKIP: {program} is not installed (Debian: {package})");
-            }
-            Err(error) => unreachable!("{name}: {error}"),
         }
     }
 }

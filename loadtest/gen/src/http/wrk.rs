@@ -8,7 +8,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::HOST;
+use super::{Case, HOST};
 use crate::{
     GenError,
     process::{self, LOAD_CORE},
@@ -21,6 +21,7 @@ const MARK: &str = "TOTALS ";
 pub(super) struct Wrk {
     program: PathBuf,
     script: PathBuf,
+    scheme: &'static str,
 }
 
 /// The totals of a run.
@@ -39,29 +40,37 @@ pub(super) struct Totals {
 }
 
 impl Wrk {
-    pub(super) fn new(folder: &Path) -> Result<Self, GenError> {
+    pub(super) fn new(folder: &Path, tls: bool) -> Result<Self, GenError> {
         let script = folder.join("wrk.lua");
         process::write(&script, include_str!("../../templates/wrk.lua"))?;
         let program = process::find("wrk", "wrk")?;
-        Ok(Self { program, script })
+        let scheme = if tls { "https" } else { "http" };
+        Ok(Self {
+            program,
+            script,
+            scheme,
+        })
     }
 
-    /// Asks over and over on so many connections.
+    /// Asks over and over.
     pub(super) fn run(
         &self,
         target: SocketAddr,
-        connections: usize,
+        case: &Case,
         time: Duration,
     ) -> Result<Totals, GenError> {
-        let args = [
+        let mut args = vec![
             "--threads=1".to_owned(),
-            format!("--connections={connections}"),
+            format!("--connections={}", case.connections),
             format!("--duration={}s", time.as_secs().max(1)),
             "--timeout=10s".to_owned(),
             format!("--header=Host: {HOST}"),
             format!("--script={}", self.script.display()),
-            format!("http://{target}/"),
         ];
+        if case.fresh {
+            args.push("--header=Connection: close".to_owned());
+        }
+        args.push(format!("{}://{target}{}", self.scheme, case.path));
         totals(&process::output(LOAD_CORE, &self.program, &args)?)
     }
 }

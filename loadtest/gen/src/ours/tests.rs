@@ -12,7 +12,7 @@ fn our_deployments_are_valid() {
     let upstream = "127.0.0.1:8080".parse().unwrap();
     let cases = [
         (dns_topology(&Geography::new(SEED)), PLACES.len()),
-        (http_topology(upstream), 1),
+        (one_upstream(upstream, HTTP_ENTRY), 1),
     ];
     for (text, regions) in cases {
         let file = SourceFile::new("topology.yaml", text);

@@ -38,7 +38,6 @@ fn check(received: &[(&'static str, &str)], trust: Trust, mode: Forwarded, expec
     }
     let connection = ConnectionInfo::new(
         "192.0.2.7:4711".parse().unwrap(),
-        "127.0.0.1:443".parse().unwrap(),
         Scheme::Https { server_name: None },
     );
     let told = told(&request, &connection, trust, mode).into_owned();

@@ -330,7 +330,8 @@ impl Passage<'_> {
             Some(origin),
             outcome.map(|kept| {
                 if kept {
-                    lane.pool.keep(address, stream, Instant::now());
+                    let now = self.exchange.first_byte.unwrap_or_else(Instant::now);
+                    lane.pool.keep(address, stream, now);
                 }
                 self.after()
             }),

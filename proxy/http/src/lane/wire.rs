@@ -261,9 +261,9 @@ async fn patiently<T>(
             return Poll::Ready(Ok(value));
         }
         if sleep.is_none() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            by_deadline = left <= silence;
-            sleep.set(Some(tokio::time::sleep(silence.min(left))));
+            let until = Instant::now() + silence;
+            by_deadline = deadline <= until;
+            sleep.set(Some(tokio::time::sleep_until(until.min(deadline).into())));
         }
         if let Some(sleep) = sleep.as_mut().as_pin_mut() {
             ready!(sleep.poll(context));
