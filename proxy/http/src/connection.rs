@@ -70,9 +70,11 @@ pub(crate) async fn serve(shared: Arc<Shared>, accepted: Accepted) {
         permit,
     } = accepted;
     let _open = Open::new(&shared.metrics.connections);
-    match establish(&shared, socket, peer, tls).await {
+    // What is short or rare has its room elsewhere: the room of this future is
+    // what every idle connection costs.
+    match Box::pin(establish(&shared, socket, peer, tls)).await {
         Ok(downstream) if downstream.protocol() == Protocol::Http2 => {
-            negotiated_http2(&shared, downstream).await;
+            Box::pin(negotiated_http2(&shared, downstream)).await;
         }
         Ok(downstream) => http1(&shared, downstream).await,
         Err(closed) => shared.metrics.closed(closed),
@@ -195,14 +197,14 @@ async fn http1(shared: &Shared, mut downstream: Downstream) {
     loop {
         match next(shared, &mut downstream, turn).await {
             Next::Request(head) if head.is_plain && shared.lane_choice == LaneChoice::Own => {
-                match lane::serve(shared, &mut downstream, head).await {
+                match Box::pin(lane::serve(shared, &mut downstream, head)).await {
                     After::Keep => turn = Turn::Later,
-                    After::Close => return downstream.end().await,
-                    After::Linger => return part(&mut downstream).await,
+                    After::Close => return Box::pin(downstream.end()).await,
+                    After::Linger => return Box::pin(part(&mut downstream)).await,
                 }
             }
             Next::Request(head) => {
-                let Some(back) = lend(shared, downstream, head).await else {
+                let Some(back) = Box::pin(lend(shared, downstream, head)).await else {
                     return;
                 };
                 downstream = back;
@@ -211,18 +213,18 @@ async fn http1(shared: &Shared, mut downstream: Downstream) {
             Next::Http2 => {
                 downstream.set_gate(Gate::Open);
                 downstream.set_protocol(Protocol::Http2);
-                return http2(shared, downstream).await;
+                return Box::pin(http2(shared, downstream)).await;
             }
             Next::Close => return Shutdown::shutdown(&mut downstream).await,
             Next::Refuse(refusal) => {
                 shared.metrics.malformed(refusal);
                 let answer = Answer::new(400, refusal.as_str());
-                return refuse(&mut downstream, &answer).await;
+                return Box::pin(refuse(&mut downstream, &answer)).await;
             }
             Next::TooSlow => {
                 shared.metrics.closed(Closed::HeaderTimeout);
                 let text = "the request head did not arrive in time";
-                return refuse(&mut downstream, &Answer::new(408, text)).await;
+                return Box::pin(refuse(&mut downstream, &Answer::new(408, text))).await;
             }
         }
     }
@@ -309,3 +311,17 @@ async fn more_lines(downstream: &mut Downstream, bytes_max: usize) -> io::Result
 /// After shutdown began, how long a connection that never carried a request may
 /// still send its first one.
 pub(crate) const FIRST_REQUEST_GRACE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an idle connection costs beside its socket (and TLS): whoever adds to it should know.
+    #[test]
+    fn a_connection_takes_little_room() {
+        fn size<A, B, T>(_: fn(A, B) -> T) -> usize {
+            size_of::<T>()
+        }
+        assert!(size(serve) <= 1_400, "{}", size(serve));
+    }
+}
