@@ -11,6 +11,7 @@ mod multi_region;
 mod region;
 mod service;
 mod steered;
+mod traffic;
 
 pub use dns::{DnsName, DnsNameError, DnsZone, Record, RecordData, RecordKind, RecordType, Soa};
 pub use edge::{Capability, Dpdk, EdgeNode, Interface, NodeKind, SrIov};
@@ -25,3 +26,7 @@ pub use service::{
     Retries, RetryOn, Service, ServiceDns, TcpListener, Timeouts, UdpListener, Vip, VipProtocol,
 };
 pub use steered::{SrvName, SrvTarget, Svcb, SvcbName};
+pub use traffic::{
+    Affinity, Balance, Fault, HEADER_LEN_MAX, HeaderError, HeaderName, HeaderRules, HeaderValue,
+    Priority, RateKey, RateLimit, Redirect, RetryBudget, Rewrite, Traffic, TrafficSplit,
+};

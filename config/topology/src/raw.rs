@@ -16,6 +16,7 @@ mod region;
 mod scalars;
 mod service;
 mod steered;
+mod traffic;
 
 pub use dns::{RawRecord, RawSoa, RawZone};
 pub use edge::{RawDpdk, RawEdgeNode, RawInterface, RawSrIov};
@@ -27,6 +28,10 @@ pub use service::{
     RawTcpListener, RawTimeouts, RawUdpListener, RawVip,
 };
 pub use steered::{RawSrv, RawSvcb, RawSvcbName};
+pub use traffic::{
+    RateEach, RawAbort, RawAffinity, RawDelay, RawFault, RawHeader, RawHeaderRules, RawRateLimit,
+    RawRedirect, RawRetryBudget, RawRewrite, RawTraffic, RawTrafficSplit,
+};
 
 /// What exists: regions with their endpoints, services, machines, DNS zones and known clients.
 /// A deployment has one `topology.yaml`, or several files in `topology/` that are read as one.

@@ -27,6 +27,7 @@ mod names;
 mod region;
 mod service;
 mod steered;
+mod traffic;
 
 use names::Names;
 

@@ -39,6 +39,10 @@ pub enum PassiveKind {
     Timeout,
     /// Answers of the 5xx class.
     Status5xx,
+    /// A larger share of requests fails than at its peers.
+    FailureShare,
+    /// It answers much later than its peers.
+    Latency,
 }
 
 impl PassiveKind {
@@ -48,6 +52,8 @@ impl PassiveKind {
             Self::ConnectFailed => "connections fail",
             Self::Timeout => "requests time out",
             Self::Status5xx => "answers are 5xx",
+            Self::FailureShare => "more requests fail than at its peers",
+            Self::Latency => "it is slower than its peers",
         }
     }
 }

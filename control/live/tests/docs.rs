@@ -41,6 +41,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("dns-cookbook.md", "geodns/tests/it/cookbook.rs"),
     ("http.md", "proxy/http/tests/it/docs.rs"),
     ("streams.md", "proxy/stream/tests/it/docs.rs"),
+    ("traffic.md", "proxy/http/tests/it/docs.rs"),
     (
         "reference/topology.md",
         "config/topology/tests/it/generated.rs",

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv4Net};
 use meridian_topology::country::Country;
-use meridian_topology::model::{Cost, Drain, Endpoint, Location, Region, Service};
+use meridian_topology::model::{Cost, Drain, Endpoint, Location, Region, Service, Traffic};
 use meridian_topology::units::{
     Millis, Ratio, RequestsPerSecond, UsdPerGib, UsdPerMillionRequests, Weight,
 };
@@ -221,6 +221,7 @@ fn service(at: usize) -> Service {
         id: format!("service-{at:05}").parse().expect(VALID),
         policy: format!("policy-{}", at % POLICIES).parse().expect(VALID),
         dns: None,
+        traffic: Traffic::default(),
         http: Vec::new(),
         tcp: Vec::new(),
         udp: Vec::new(),

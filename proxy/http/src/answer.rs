@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, header};
+use http::{HeaderName, HeaderValue, Method, header};
 use meridian_engine::Fallback;
 use pingora_core::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::ResponseHeader;
@@ -18,7 +18,8 @@ use tokio::time::timeout;
 
 use crate::attempt::Failure;
 use crate::downstream::Downstream;
-use crate::exchange::{Exchange, Routed};
+use crate::exchange::{Exchange, Refusal, Routed};
+use crate::fields::write_field;
 use crate::metrics::Unrouted;
 
 /// After a refusal, how long we read on so that the client gets to see it: a
@@ -33,8 +34,8 @@ const LINGER_BYTES_MAX: usize = 256 * 1024;
 pub(crate) struct Answer {
     pub(crate) status: u16,
     text: Cow<'static, str>,
-    /// The methods that the target knows: 405 must name them (RFC 9110, section 15.5.6).
-    allow: Option<String>,
+    /// Fields beside those that every answer has.
+    fields: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Answer {
@@ -43,17 +44,22 @@ impl Answer {
         Self {
             status,
             text: text.into(),
-            allow: None,
+            fields: Vec::new(),
         }
     }
 
-    /// The same, with the methods that are allowed.
+    /// The same, with one more field; a value that may not be sent is left out.
+    pub(crate) fn with(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(value) = value.parse() {
+            self.fields.push((name, value));
+        }
+        self
+    }
+
+    /// The same, with the methods that are allowed: 405 must name them (RFC 9110, section 15.5.6).
     pub(crate) fn allowing(self, methods: &[Method]) -> Self {
         let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
-        Self {
-            allow: Some(names.join(", ")),
-            ..self
-        }
+        self.with(header::ALLOW, &names.join(", "))
     }
 
     /// As HTTP/1.1 has it; without its body when HEAD was asked.
@@ -62,15 +68,19 @@ impl Answer {
             .ok()
             .and_then(|status| status.canonical_reason())
             .unwrap_or("Error");
-        let allow = self.allow.as_ref();
-        let allow = allow.map_or_else(String::new, |names| format!("allow: {names}\r\n"));
-        let close = if closing { "connection: close\r\n" } else { "" };
         let head = format!(
-            "HTTP/1.1 {} {reason}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {}\r\ncache-control: no-store\r\n{allow}{close}\r\n",
+            "HTTP/1.1 {} {reason}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {}\r\ncache-control: no-store\r\n",
             self.status,
             self.text.len() + 1,
         );
         let mut bytes = head.into_bytes();
+        for (name, value) in &self.fields {
+            write_field(&mut bytes, name.as_str(), value.as_bytes());
+        }
+        if closing {
+            bytes.extend_from_slice(b"connection: close\r\n");
+        }
+        bytes.extend_from_slice(b"\r\n");
         if !to_head {
             bytes.extend_from_slice(self.text.as_bytes());
             bytes.push(b'\n');
@@ -125,8 +135,8 @@ pub(crate) async fn respond(session: &mut Session, answer: &Answer) -> Result<()
     head.insert_header(header::CONTENT_TYPE, "text/plain; charset=utf-8")?;
     head.insert_header(header::CONTENT_LENGTH, body.len())?;
     head.insert_header(header::CACHE_CONTROL, "no-store")?;
-    if let Some(methods) = &answer.allow {
-        head.insert_header(header::ALLOW, methods)?;
+    for (name, value) in &answer.fields {
+        head.append_header(name.clone(), value.clone())?;
     }
     session.write_response_header(Box::new(head), false).await?;
     let body = (session.req_header().method != Method::HEAD).then_some(body);
@@ -166,10 +176,36 @@ pub(crate) fn final_text(status: u16, exchange: &Exchange) -> String {
     }
 }
 
+/// The answer to a request that goes to no upstream; `None` for one that does.
+pub(crate) fn refused(routed: &Routed) -> Option<Answer> {
+    let answer = match routed.refusal.as_ref()? {
+        Refusal::Nobody => Answer::new(503, nobody(routed)),
+        Refusal::EndpointsFull => Answer::new(503, "every endpoint of the service is at its limit")
+            .with(header::RETRY_AFTER, "1"),
+        Refusal::ServiceFull => {
+            Answer::new(503, "the service is at its limit").with(header::RETRY_AFTER, "1")
+        }
+        Refusal::RateLimited(refused) => {
+            // Whole seconds, rounded up (RFC 9110, section 10.2.3).
+            let seconds = refused.wait.as_secs() + u64::from(refused.wait.subsec_nanos() > 0);
+            Answer::new(429, "too many requests in too short a time")
+                .with(header::RETRY_AFTER, &seconds.to_string())
+        }
+        Refusal::Fault(status) => Answer::new(*status, "a fault, on purpose"),
+        Refusal::Redirect { status, location } => {
+            let mut answer =
+                Answer::new(*status, "this is elsewhere").with(header::LOCATION, location);
+            answer.fields.extend(routed.route().response.fields());
+            answer
+        }
+    };
+    Some(answer)
+}
+
 /// What a client reads when the policy leaves nobody.
-pub(crate) fn nobody(routed: &Routed) -> String {
+fn nobody(routed: &Routed) -> String {
     let service = routed.service_id();
-    match routed.table.published.plan.fallback(routed.route().service) {
+    match routed.table.published.plan.fallback(routed.service_index()) {
         Fallback::Closed => {
             format!(
                 "no endpoint of service {service} may serve this client now: its policy fails closed"

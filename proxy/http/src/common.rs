@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, header};
 use meridian_accept::{CertStore, TrustedSources};
 use meridian_live::View;
 use meridian_telemetry::decision::DecisionIds;
@@ -65,7 +65,7 @@ impl Common {
             decision: exchange.decision,
             now: exchange.started,
         };
-        admit(admission, asked)
+        admit(&admission, asked)
     }
 
     /// What the upstream is told of the client.
@@ -100,11 +100,23 @@ impl Common {
         answer.allowing(&table.lookup.methods(asked.host.as_bytes(), asked.path))
     }
 
-    /// What a response says of the decision, where that is wanted.
-    pub(crate) fn decision_headers(
+    /// What we add to a response: the route's fields, a cookie, the decision.
+    pub(crate) fn own_fields<'e>(
         &self,
-        exchange: &Exchange,
-    ) -> Option<[(HeaderName, HeaderValue); 3]> {
+        exchange: &'e Exchange,
+    ) -> impl Iterator<Item = (HeaderName, HeaderValue)> + use<'e> {
+        let routed = exchange.routed.as_ref();
+        let by_route = routed
+            .into_iter()
+            .flat_map(|routed| routed.route().response.fields());
+        let cookie = routed.and_then(|routed| routed.cookie.as_deref()).map(text);
+        by_route
+            .chain(cookie.map(|cookie| (header::SET_COOKIE, cookie)))
+            .chain(self.decision_headers(exchange).into_iter().flatten())
+    }
+
+    /// What a response says of the decision, where that is wanted.
+    fn decision_headers(&self, exchange: &Exchange) -> Option<[(HeaderName, HeaderValue); 3]> {
         if self.decision_headers == Toggle::Off {
             return None;
         }
@@ -120,6 +132,6 @@ impl Common {
 }
 
 fn text(value: &str) -> HeaderValue {
-    // Ids hold letters, digits and `-_.` only.
+    // Ids and cookies hold letters, digits and `-_.=;/ ` only.
     HeaderValue::try_from(value).unwrap_or_else(|_| HeaderValue::from_static(""))
 }

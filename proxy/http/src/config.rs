@@ -201,6 +201,9 @@ pub struct EjectionConfig {
     pub timeouts: u32,
     /// Answers with a status from 500. Default 5.
     pub server_errors: u32,
+    /// `on` also ejects an endpoint that fails a larger share of its requests, or answers much later, than
+    /// its peers: those of its region that serve the same services, three at least. Default `on`.
+    pub outliers: Toggle,
 }
 
 /// See [`HttpConfig::proxy_protocol`].
@@ -253,6 +256,7 @@ impl Default for EjectionConfig {
             connect_failures: 3,
             timeouts: 3,
             server_errors: 5,
+            outliers: Toggle::On,
         }
     }
 }

@@ -5,7 +5,10 @@
 //! [`Routed`] once; [`Routed::after`] is the only place that decides about
 //! another attempt. Bounds: the route's attempts (at most
 //! [`ATTEMPTS_MAX`]), one extra attempt when a pooled connection turned out to
-//! be dead, and the route's total timeout.
+//! be dead, the service's retry budget, and the route's total timeout.
+//!
+//! A [`Routed`] is counted among the requests in flight of its service and of its
+//! endpoint, from its choice to its end.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,15 +19,18 @@ use meridian_accept::{CertStore, TrustedSources, client_address, forwarded, x_fo
 use meridian_engine::policy::Sticky;
 use meridian_engine::{ClassId, ClientKey, Pick};
 use meridian_telemetry::DecisionId;
-use meridian_topology::{EndpointIdx, model::Endpoint};
+use meridian_topology::{EndpointIdx, ServiceIdx, model::Endpoint};
 
+use crate::affinity::identity;
 use crate::attempt::{ATTEMPTS_MAX, Failure, Sent, Stage, may_retry};
+use crate::choose::{Choice, Question};
 use crate::config::ClientFrom;
 use crate::fields::Fields;
 use crate::info::{ConnectionInfo, Scheme};
-use crate::metrics::{ServiceMetrics, Unrouted};
+use crate::metrics::{RefusedFor, ServiceMetrics, Unrouted};
 use crate::route::Lookup;
-use crate::table::{Route, Table};
+use crate::table::{Route, Service, Table};
+use crate::traffic::{self, location};
 
 /// The state of one request.
 pub(crate) struct Exchange {
@@ -43,13 +49,27 @@ pub(crate) struct Routed {
     /// The plan and routes it is served by, from beginning to end.
     pub(crate) table: Arc<Table>,
     route: usize,
+    /// The route's own, or one that takes a share of its clients.
+    service: ServiceIdx,
+    /// Why it goes to no upstream.
+    pub(crate) refusal: Option<Refusal>,
+    /// What its client is given to be known by.
+    pub(crate) cookie: Option<String>,
+    /// How long it is to wait before its first attempt.
+    pub(crate) delay: Option<Duration>,
     /// Who asks: the socket's peer, or whom trusted proxies name.
     pub(crate) client: IpAddr,
     /// The client's class in the plan.
     pub(crate) class: ClassId,
-    key: ClientKey,
+    question: Question,
     /// The endpoint of this attempt, or of the last one.
     pub(crate) pick: Option<Pick>,
+    /// It is counted among its service's requests.
+    is_counted: bool,
+    /// It is counted among this endpoint's requests.
+    held: Option<EndpointIdx>,
+    /// When this attempt began.
+    attempt_from: Instant,
     tried: [EndpointIdx; ATTEMPTS_MAX + 1],
     failures: usize,
     /// Attempts begun.
@@ -58,6 +78,23 @@ pub(crate) struct Routed {
     /// Why the last attempt failed.
     pub(crate) last_failure: Option<Failure>,
     deadline: Instant,
+}
+
+/// Why a request that has a route goes to no upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The policy leaves nobody.
+    Nobody,
+    /// Every endpoint has as many requests as it may have.
+    EndpointsFull,
+    /// The service has as many requests as it may have, for the route's priority.
+    ServiceFull,
+    /// Too many came in too short a time.
+    RateLimited(traffic::Refused),
+    /// The route answers with this status on purpose.
+    Fault(u16),
+    /// The route sends its clients there.
+    Redirect { status: u16, location: String },
 }
 
 /// Where a request's connection to the upstream came from.
@@ -93,20 +130,22 @@ pub(crate) struct Asked<'a, F: ?Sized> {
     pub(crate) host: &'a str,
     /// The path, without query.
     pub(crate) path: &'a [u8],
+    /// The path and query.
+    pub(crate) target: &'a str,
     pub(crate) method: &'a Method,
     pub(crate) fields: &'a F,
 }
 
-/// Finds route, client and first endpoint of a request. A request whose policy
-/// leaves nobody is admitted too, with no pick.
+/// Finds route, client and first endpoint of a request. A request that goes to no
+/// upstream is admitted too, with the reason.
 ///
 /// # Errors
 /// No route takes the request.
 pub(crate) fn admit<F: Fields + ?Sized>(
-    admission: Admission<'_>,
+    admission: &Admission<'_>,
     asked: &Asked<'_, F>,
 ) -> Result<Routed, Unrouted> {
-    let table = admission.table;
+    let table = Arc::clone(&admission.table);
     if misdirected(admission.connection, admission.certificates, asked.host) {
         return Err(Unrouted::Misdirected);
     }
@@ -126,28 +165,72 @@ pub(crate) fn admit<F: Fields + ?Sized>(
         admission.client_from,
     );
     let published = &table.published;
-    let service = table.routes[route].service;
+    let settings = &table.routes[route];
+    let affinity = settings.affinity.as_ref();
+    let is_secure = admission.connection.scheme != Scheme::Http;
+    let known = affinity
+        .and_then(|affinity| identity(affinity, asked.fields, is_secure, admission.decision));
+    let lasting = || ClientKey::from_ip(client, u8::MAX);
+    let service = settings.service_of(known.as_ref().map_or_else(lasting, |known| known.key));
     let class = published.world.classes.lookup(client).class;
-    let mut key = published.plan.client_key(service, client);
-    if published.plan.sticky(service) == Sticky::None {
-        key = key.with_nonce(admission.decision.0);
-    }
-    let pick = published.plan.pick(service, class, key, &published.bits);
-    let deadline = admission.now + table.routes[route].total_timeout;
-    Ok(Routed {
-        table,
+    let (key, balanced) = match &known {
+        Some(known) => (known.key, None),
+        None => {
+            let key = published.plan.client_key(service, client);
+            let number = admission.decision.0;
+            let key = match published.plan.sticky(service) {
+                Sticky::None => key.with_nonce(number),
+                _ => key,
+            };
+            (key, Some(number))
+        }
+    };
+    let deadline = admission.now + settings.total_timeout;
+    let mut routed = Routed {
         route,
+        service,
+        refusal: None,
+        cookie: known.and_then(|known| known.cookie),
+        delay: None,
         client,
         class,
-        key,
-        pick,
+        question: Question {
+            service,
+            class,
+            key,
+            balanced,
+        },
+        pick: None,
+        is_counted: false,
+        held: None,
+        attempt_from: admission.now,
+        table,
         tried: [EndpointIdx(0); ATTEMPTS_MAX + 1],
         failures: 0,
         attempts: 0,
         dead_connection_forgiven: false,
         last_failure: None,
         deadline,
-    })
+    };
+    routed.refusal = routed.refuse_or_pick(asked, admission);
+    if let Some(refusal) = &routed.refusal {
+        routed.metrics().refused(refusal.counted());
+    }
+    Ok(routed)
+}
+
+impl Refusal {
+    /// How it is counted; `None` for what is no refusal.
+    fn counted(&self) -> Option<RefusedFor> {
+        match self {
+            Self::Nobody => Some(RefusedFor::Nobody),
+            Self::EndpointsFull => Some(RefusedFor::EndpointsFull),
+            Self::ServiceFull => Some(RefusedFor::ServiceFull),
+            Self::RateLimited(_) => Some(RefusedFor::RateLimit),
+            Self::Fault(_) => Some(RefusedFor::Fault),
+            Self::Redirect { .. } => None,
+        }
+    }
 }
 
 impl Routed {
@@ -156,14 +239,90 @@ impl Routed {
         &self.table.routes[self.route]
     }
 
+    /// What every request of its service needs.
+    fn service(&self) -> &Service {
+        self.table.service(self.service)
+    }
+
     /// Its service's metrics.
     pub(crate) fn metrics(&self) -> &ServiceMetrics {
-        self.table.metrics(self.route().service)
+        &self.service().metrics
+    }
+
+    /// Its service.
+    pub(crate) fn service_index(&self) -> ServiceIdx {
+        self.service
     }
 
     /// Its service's name.
     pub(crate) fn service_id(&self) -> &meridian_topology::ServiceId {
-        &self.table.topology().services[self.route().service.index()].id
+        &self.table.topology().services[self.service.index()].id
+    }
+
+    /// Everything that may come before a pick, the cheapest first; and the pick.
+    fn refuse_or_pick<F: Fields + ?Sized>(
+        &mut self,
+        asked: &Asked<'_, F>,
+        admission: &Admission<'_>,
+    ) -> Option<Refusal> {
+        let (now, number) = (admission.now, admission.decision.0);
+        let scheme = &admission.connection.scheme;
+        let table = Arc::clone(&self.table);
+        let route = &table.routes[self.route];
+        if let Some(redirect) = &route.redirect {
+            let asked = (scheme.as_str(), asked.host, asked.target);
+            return Some(Refusal::Redirect {
+                status: redirect.status,
+                location: location(&route.path_prefix, redirect, asked),
+            });
+        }
+        let at = table.clock.at(now);
+        if let Some(rate) = &route.rate
+            && let Err(refused) = rate.take(self.client, asked.fields, at)
+        {
+            return Some(Refusal::RateLimited(refused));
+        }
+        let service = table.service(self.service);
+        if !service.stats.begin(route.most_in_flight(&service.traffic)) {
+            return Some(Refusal::ServiceFull);
+        }
+        self.is_counted = true;
+        service.stats.retries.requested(at);
+        let (delay, abort) = route.fault_of(number);
+        self.delay = delay;
+        if let Some(status) = abort {
+            return Some(Refusal::Fault(status));
+        }
+        match self.question.choose(&table, &[]) {
+            Choice::Endpoint(pick) => {
+                self.hold(pick);
+                None
+            }
+            Choice::Full => Some(Refusal::EndpointsFull),
+            Choice::Nobody => Some(Refusal::Nobody),
+        }
+    }
+
+    /// Makes an endpoint, which counts the request already, the current one.
+    fn hold(&mut self, pick: Pick) {
+        self.release();
+        self.held = Some(pick.endpoint);
+        self.pick = Some(pick);
+    }
+
+    fn release(&mut self) {
+        if let Some(endpoint) = self.held.take() {
+            self.table.stats(endpoint).end();
+        }
+    }
+
+    /// Waits as long as a fault wants it to.
+    pub(crate) async fn wait(&mut self) {
+        let Some(delay) = self.delay.take() else {
+            return;
+        };
+        tokio::time::sleep(delay.min(self.time_left(Instant::now()))).await;
+        self.attempt_from = Instant::now();
     }
 
     /// The endpoint of this attempt, or of the last one.
@@ -190,9 +349,12 @@ impl Routed {
         self.deadline.saturating_duration_since(now)
     }
 
-    /// The endpoint answered with a status below 500.
-    pub(crate) fn succeeded(&self) {
+    /// The endpoint began an answer with a status below 500.
+    pub(crate) fn succeeded(&self, now: Instant) {
         if let Some(pick) = self.pick {
+            let after = now.saturating_duration_since(self.attempt_from);
+            let stats = self.table.stats(pick.endpoint);
+            stats.answered(after, self.table.clock.ms(now));
             self.table.runs.succeeded(pick.endpoint);
         }
     }
@@ -206,7 +368,14 @@ impl Routed {
     /// Whether an answer with this status is to be thrown away for another
     /// attempt: asked before anything of it reached the client.
     pub(crate) fn wants_another(&self, failure: Failure, sent: Sent, now: Instant) -> bool {
-        self.allowed(failure, sent, now) && self.another(self.pick).is_some()
+        let allowed = self.allowed(failure, sent, now);
+        let another = allowed.then(|| self.another(self.pick));
+        let Some(Choice::Endpoint(pick)) = another else {
+            return false;
+        };
+        // It was only a question.
+        self.table.stats(pick.endpoint).end();
+        true
     }
 
     /// The attempt failed. Whether there is another one; its endpoint is then
@@ -234,7 +403,11 @@ impl Routed {
             failed
         } else {
             let allowed = self.allowed(failure, sent, now);
-            let next = if allowed { self.another(failed) } else { None };
+            let next = if allowed {
+                self.another(failed).pick()
+            } else {
+                None
+            };
             if let Some(failed) = failed
                 && let Some(slot) = self.tried.get_mut(self.failures)
             {
@@ -243,19 +416,41 @@ impl Routed {
             }
             next
         };
-        if next.is_some() {
-            self.pick = next;
-            self.metrics().retried(failure.reason());
+        let Some(next) = next else {
+            return false;
+        };
+        if dead_connection && self.held == Some(next.endpoint) {
+            self.pick = Some(next);
+        } else {
+            if sent != Sent::Nothing {
+                let at = self.table.clock.at(now);
+                self.service().stats.retries.retried(at);
+            }
+            self.hold(next);
         }
-        next.is_some()
+        self.attempt_from = now;
+        self.metrics().retried(failure.reason());
+        true
     }
 
     fn allowed(&self, failure: Failure, sent: Sent, now: Instant) -> bool {
         let route = self.route();
         let attempts_max = route.attempts_max + usize::from(self.dead_connection_forgiven);
-        usize::from(self.attempts) < attempts_max
+        let may = usize::from(self.attempts) < attempts_max
             && now < self.deadline
-            && may_retry(failure, sent, &route.retry_on)
+            && may_retry(failure, sent, &route.retry_on);
+        // What never reached an endpoint is no load there, wherever it goes next.
+        may && (sent == Sent::Nothing || self.budget_allows(now))
+    }
+
+    fn budget_allows(&self, now: Instant) -> bool {
+        let service = self.service();
+        let (budget, at) = (service.traffic.retry_budget, self.table.clock.at(now));
+        let has_room = service.stats.retries.has_room(budget, at);
+        if !has_room {
+            service.metrics.budget_empty.inc();
+        }
+        has_room
     }
 
     /// A pooled connection that the upstream had closed says nothing of the
@@ -271,7 +466,7 @@ impl Routed {
     }
 
     /// An endpoint that was not tried yet, beside `failed`.
-    fn another(&self, failed: Option<Pick>) -> Option<Pick> {
+    fn another(&self, failed: Option<Pick>) -> Choice {
         let mut excluded = self.tried;
         let mut count = self.failures;
         if let Some(failed) = failed
@@ -280,20 +475,23 @@ impl Routed {
             *slot = failed.endpoint;
             count += 1;
         }
-        let published = &self.table.published;
-        published.plan.pick_excluding(
-            self.route().service,
-            self.class,
-            self.key,
-            &published.bits,
-            &excluded[..count],
-        )
+        self.question.choose(&self.table, &excluded[..count])
     }
 
     fn tell(&self, failure: Failure, stage: Stage) {
         if let (Some(kind), Some(pick)) = (failure.passive(stage), self.pick) {
+            self.table.stats(pick.endpoint).failed();
             let id = &self.table.endpoint(pick.endpoint).id;
             self.table.runs.failed(pick.endpoint, id, kind);
+        }
+    }
+}
+
+impl Drop for Routed {
+    fn drop(&mut self) {
+        self.release();
+        if self.is_counted {
+            self.service().stats.end();
         }
     }
 }

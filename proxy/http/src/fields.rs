@@ -23,3 +23,11 @@ impl Fields for [httparse::Header<'_>] {
             .map(|field| field.value)
     }
 }
+
+/// Writes a field as HTTP/1.1 has it.
+pub(crate) fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}

@@ -32,9 +32,11 @@
 //! between two pieces of an answer is the route's `first_byte`; the answer to a
 //! WebSocket request is waited for as long as the tunnel may be silent.
 
+mod affinity;
 mod answer;
 mod attempt;
 mod authority;
+mod choose;
 mod common;
 pub mod config;
 mod connection;
@@ -52,6 +54,8 @@ mod record;
 mod route;
 mod server;
 mod table;
+mod traffic;
+mod watch;
 mod websocket;
 mod worker;
 

@@ -5,7 +5,7 @@
 //! `meridian_http_<what>`.
 
 use meridian_telemetry::metrics::{
-    Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, LATENCY_SECONDS,
+    Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, LATENCY_SECONDS,
 };
 use meridian_telemetry::{MetricError, Metrics, Unit};
 
@@ -20,6 +20,9 @@ pub(crate) struct HttpMetrics {
     attempts: IntCounterVec,
     retries: IntCounterVec,
     failures: IntCounterVec,
+    refused: IntCounterVec,
+    budget_empty: IntCounterVec,
+    in_flight: IntGaugeVec,
     unrouted: IntCounterVec,
     malformed: IntCounterVec,
     closed: IntCounterVec,
@@ -41,6 +44,47 @@ pub(crate) struct ServiceMetrics {
     pub(crate) attempts: IntCounter,
     retries: [IntCounter; Reason::ALL.len()],
     failures: [IntCounter; Reason::ALL.len()],
+    refused: [IntCounter; RefusedFor::ALL.len()],
+    /// Retries that the budget did not allow.
+    pub(crate) budget_empty: IntCounter,
+    /// Requests on their way, as of the last second.
+    pub(crate) in_flight: IntGauge,
+}
+
+/// Why a request that has a route was answered without an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RefusedFor {
+    /// The policy leaves nobody.
+    Nobody,
+    /// Every endpoint is at its bound.
+    EndpointsFull,
+    /// The service is at its bound.
+    ServiceFull,
+    /// Too many in too short a time.
+    RateLimit,
+    /// A fault, on purpose.
+    Fault,
+}
+
+impl RefusedFor {
+    /// Every reason, in the order of their numbers.
+    const ALL: [Self; 5] = [
+        Self::Nobody,
+        Self::EndpointsFull,
+        Self::ServiceFull,
+        Self::RateLimit,
+        Self::Fault,
+    ];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Nobody => "nobody",
+            Self::EndpointsFull => "endpoints_full",
+            Self::ServiceFull => "service_full",
+            Self::RateLimit => "rate_limit",
+            Self::Fault => "fault",
+        }
+    }
 }
 
 /// Values of the label `status`.
@@ -131,6 +175,24 @@ impl HttpMetrics {
                 "Attempts that failed",
                 &["service", "reason"],
             )?,
+            refused: room.counter_vec(
+                "refused_requests",
+                count,
+                "Requests answered without an upstream, although they have a route",
+                &["service", "reason"],
+            )?,
+            budget_empty: room.counter_vec(
+                "retry_budget_exhausted",
+                count,
+                "Retries that the service's budget did not allow",
+                &["service"],
+            )?,
+            in_flight: room.int_gauge_vec(
+                "requests_in_flight",
+                count,
+                "Requests on their way, as of the last second",
+                &["service"],
+            )?,
             unrouted: room.counter_vec(
                 "unrouted_requests",
                 count,
@@ -173,6 +235,10 @@ impl HttpMetrics {
                 .map(|reason| self.retries.with_label_values(&[id, reason.as_str()])),
             failures: Reason::ALL
                 .map(|reason| self.failures.with_label_values(&[id, reason.as_str()])),
+            refused: RefusedFor::ALL
+                .map(|reason| self.refused.with_label_values(&[id, reason.as_str()])),
+            budget_empty: self.budget_empty.with_label_values(&[id]),
+            in_flight: self.in_flight.with_label_values(&[id]),
         }
     }
 
@@ -203,6 +269,13 @@ impl ServiceMetrics {
     /// Counts a failed attempt.
     pub(crate) fn failed(&self, reason: Reason) {
         if let Some(counter) = self.failures.get(reason as usize) {
+            counter.inc();
+        }
+    }
+
+    /// Counts a request that goes to no upstream.
+    pub(crate) fn refused(&self, reason: Option<RefusedFor>) {
+        if let Some(counter) = reason.and_then(|reason| self.refused.get(reason as usize)) {
             counter.inc();
         }
     }

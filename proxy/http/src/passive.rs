@@ -46,11 +46,13 @@ pub(crate) struct Thresholds {
 }
 
 impl Thresholds {
+    /// 1 for what comes from a comparison, not from failures in a row.
     fn of(&self, kind: PassiveKind) -> u32 {
         match kind {
             PassiveKind::ConnectFailed => self.connect_failures,
             PassiveKind::Timeout => self.timeouts,
             PassiveKind::Status5xx => self.server_errors,
+            PassiveKind::FailureShare | PassiveKind::Latency => 1,
         }
     }
 }
@@ -73,8 +75,8 @@ impl Run {
     fn of(&self, kind: PassiveKind) -> &AtomicU32 {
         match kind {
             PassiveKind::ConnectFailed => &self.connect_failures,
-            PassiveKind::Timeout => &self.timeouts,
-            PassiveKind::Status5xx => &self.server_errors,
+            PassiveKind::Timeout | PassiveKind::Latency => &self.timeouts,
+            PassiveKind::Status5xx | PassiveKind::FailureShare => &self.server_errors,
         }
     }
 }
@@ -117,11 +119,16 @@ impl FailureRuns {
             // A new run begins: an endpoint that goes on failing is reported
             // again, and live lengthens its absence.
             failures.store(0, Ordering::Relaxed);
-            self.sink.report(PassiveReport {
-                endpoint: id.clone(),
-                kind,
-            });
+            self.report(id, kind);
         }
+    }
+
+    /// Reports an endpoint, whatever its runs.
+    pub(crate) fn report(&self, id: &EndpointId, kind: PassiveKind) {
+        self.sink.report(PassiveReport {
+            endpoint: id.clone(),
+            kind,
+        });
     }
 
     fn run(&self, endpoint: EndpointIdx) -> Option<&Run> {

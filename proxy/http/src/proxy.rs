@@ -50,6 +50,10 @@ impl Proxy {
         let asked = Asked {
             host: host(request),
             path: request.uri.path().as_bytes(),
+            target: request
+                .uri
+                .path_and_query()
+                .map_or("/", |target| target.as_str()),
             method: &request.method,
             fields: request,
         };
@@ -61,9 +65,9 @@ impl Proxy {
             self.common.metrics.unrouted(unrouted);
             self.common.unrouted_answer(unrouted, &asked)
         })?;
-        let nobody = routed.pick.is_none().then(|| answer::nobody(&routed));
+        let refused = answer::refused(&routed);
         exchange.routed = Some(routed);
-        nobody.map_or(Ok(()), |text| Err(Answer::new(503, text)))
+        refused.map_or(Ok(()), Err)
     }
 
     fn set_client_timeouts(&self, session: &mut Session) {
@@ -119,7 +123,12 @@ impl ProxyHttp for Proxy {
     ) -> PingoraResult<bool> {
         self.set_client_timeouts(session);
         match self.admit(session, exchange) {
-            Ok(()) => Ok(false),
+            Ok(()) => {
+                if let Some(routed) = exchange.routed.as_mut() {
+                    routed.wait().await;
+                }
+                Ok(false)
+            }
             Err(answer) => {
                 answer::respond(session, &answer).await?;
                 Ok(true)
@@ -152,7 +161,10 @@ impl ProxyHttp for Proxy {
             return Ok(());
         };
         let told = self.common.told(connection, routed, request).into_owned();
-        forward::write(request, &told, session.req_header().version)
+        forward::write(request, &told, session.req_header().version)?;
+        let route = routed.route();
+        route.target.change_request(request)?;
+        route.request.change_request(request)
     }
 
     async fn upstream_response_filter(
@@ -170,7 +182,7 @@ impl ProxyHttp for Proxy {
             return Ok(());
         };
         if !response.status.is_server_error() {
-            routed.succeeded();
+            routed.succeeded(now);
             return Ok(());
         }
         let failure = Failure::Status(response.status.as_u16());
@@ -188,8 +200,11 @@ impl ProxyHttp for Proxy {
         response: &mut ResponseHeader,
         exchange: &mut Exchange,
     ) -> PingoraResult<()> {
-        for (name, value) in self.common.decision_headers(exchange).into_iter().flatten() {
-            response.insert_header(name, value)?;
+        if let Some(routed) = &exchange.routed {
+            routed.route().response.strip(response);
+        }
+        for (name, value) in self.common.own_fields(exchange) {
+            response.append_header(name, value)?;
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ use pingora_core::apps::HttpServerOptions;
 use pingora_core::protocols::http::v2::server::default_h2_options;
 use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::HttpProxy;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{oneshot, watch as latest};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +30,7 @@ use crate::passive::PassiveSink;
 use crate::proxy::Proxy;
 use crate::record::Recorder;
 use crate::table::Table;
+use crate::watch;
 use crate::worker::{Listener, Shared, Worker};
 
 /// Application protocols offered over TLS, best first.
@@ -148,8 +149,14 @@ impl HttpServer {
         let plain = listeners.bind(&settings.plain, None, settings.workers)?;
         let tls = listeners.bind(&settings.tls, acceptor.as_ref(), settings.workers)?;
 
+        let view = follow(settings, plan, reports, metrics.clone(), &shutdown);
+        tokio::spawn(watch::watch(
+            view.clone(),
+            settings.outliers,
+            shutdown.clone(),
+        ));
         let parts = Parts {
-            view: follow(settings, plan, reports, metrics.clone(), &shutdown),
+            view,
             certificates: certificates.clone(),
             limit: ConnectionLimit::new(settings.connections_max),
             recorder: Recorder {
@@ -301,7 +308,7 @@ impl Parts {
             tunnel_timeout: settings.tunnel_timeout,
             upstream_idle_timeout: settings.upstream_idle_timeout,
         };
-        let (stop_sender, stopping) = watch::channel(false);
+        let (stop_sender, stopping) = latest::channel(false);
         let proxy = pingora(settings, proxy);
         Worker {
             listeners,
@@ -343,9 +350,16 @@ fn follow(
     shutdown: &CancellationToken,
 ) -> View<Table> {
     let thresholds = settings.ejection;
-    View::follow(
+    // Only the plan is followed; the channel is for those who follow something beside it.
+    let (never, also) = latest::channel(0);
+    View::follow_both(
         plan,
-        move |published| Table::derive(published, &metrics, thresholds, Arc::clone(&reports)),
+        also,
+        move |published, before: Option<Arc<Table>>| {
+            let _kept_open = &never;
+            let (before, reports) = (before.as_deref(), Arc::clone(&reports));
+            Table::derive(published, before, &metrics, thresholds, reports)
+        },
         shutdown.clone(),
     )
 }

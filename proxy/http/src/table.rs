@@ -4,17 +4,28 @@
 //! under one plan ends under it: routes, indices and health bits always belong
 //! together.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
+use meridian_engine::ClientKey;
 use meridian_live::Published;
-use meridian_topology::{EndpointIdx, Forwarded, HttpRoute, RetryOn, ServiceIdx, Topology, model};
+use meridian_topology::{
+    Affinity, EndpointId, EndpointIdx, Fault, Forwarded, HttpRoute, Priority, Ratio, Redirect,
+    RetryOn, ServiceId, ServiceIdx, Topology, Traffic, TrafficSplit, model,
+};
 
 use crate::attempt::ATTEMPTS_MAX;
 use crate::metrics::{HttpMetrics, ServiceMetrics};
 use crate::passive::{FailureRuns, PassiveSink, Thresholds};
 use crate::route::{Pattern, RouteTable};
+use crate::traffic::{Clock, EndpointStats, Headers, RateLimiter, ServiceStats, Target};
+
+/// Keep the draws of splits and faults apart from those of the engine.
+const SPLIT_STREAM: u64 = 0x7370_6c69_7400_0000;
+const DELAY_STREAM: u64 = 0x6465_6c61_7900_0000;
+const ABORT_STREAM: u64 = 0x6162_6f72_7400_0000;
 
 /// The routes and handles of one plan.
 pub(crate) struct Table {
@@ -26,7 +37,17 @@ pub(crate) struct Table {
     pub(crate) routes: Vec<Route>,
     /// Runs of failures, by endpoint.
     pub(crate) runs: FailureRuns,
-    services: Vec<ServiceMetrics>,
+    /// What counts are dated by; the same for all plans of a process.
+    pub(crate) clock: Clock,
+    services: Vec<Service>,
+    endpoints: Box<[Arc<EndpointStats>]>,
+}
+
+/// What a request needs of its service.
+pub(crate) struct Service {
+    pub(crate) metrics: ServiceMetrics,
+    pub(crate) stats: Arc<ServiceStats>,
+    pub(crate) traffic: Traffic,
 }
 
 /// One route, ready for use.
@@ -46,28 +67,117 @@ pub(crate) struct Route {
     pub(crate) retry_on: Vec<RetryOn>,
     /// What the upstream is told of the client.
     pub(crate) forwarded: Forwarded,
+    /// Its paths begin with this.
+    pub(crate) path_prefix: String,
+    pub(crate) affinity: Option<Affinity>,
+    pub(crate) redirect: Option<Redirect>,
+    /// What the upstream is asked for instead.
+    pub(crate) target: Target,
+    pub(crate) request: Headers,
+    pub(crate) response: Headers,
+    pub(crate) rate: Option<Arc<RateLimiter>>,
+    fault: Fault,
+    priority: Priority,
+    split: Vec<TrafficSplit>,
+    /// What it is called from plan to plan.
+    name: String,
+}
+
+impl Route {
+    /// The service that a client of the route gets, by a key that stays the same.
+    pub(crate) fn service_of(&self, key: ClientKey) -> ServiceIdx {
+        if self.split.is_empty() {
+            return self.service;
+        }
+        let (draw, mut below) = (draw(key, SPLIT_STREAM), 0.0);
+        let taken = self.split.iter().find(|part| {
+            below += f64::from(part.share);
+            draw < below
+        });
+        taken.map_or(self.service, |part| part.service)
+    }
+
+    /// The harm to be done to a request: how long it waits, and what it is answered.
+    pub(crate) fn fault_of(&self, number: u64) -> (Option<Duration>, Option<u16>) {
+        let happens = |stream, share: Ratio| draw(ClientKey(number), stream) < f64::from(share);
+        let delay = self
+            .fault
+            .delay
+            .filter(|(_, share)| happens(DELAY_STREAM, *share));
+        let abort = self
+            .fault
+            .abort
+            .filter(|(_, share)| happens(ABORT_STREAM, *share));
+        (
+            delay.map(|(time, _)| time.as_duration()),
+            abort.map(|(status, _)| status),
+        )
+    }
+
+    /// How many requests of its service may be in flight for one more of this route's to be taken.
+    pub(crate) fn most_in_flight(&self, traffic: &Traffic) -> u32 {
+        let Some(most) = traffic.max_in_flight else {
+            return u32::MAX;
+        };
+        let tenths = match self.priority {
+            Priority::Critical => 10,
+            Priority::Default => 9,
+            Priority::Sheddable => 7,
+        };
+        // At least one: a share of a small bound is no ban.
+        u32::try_from(u64::from(most) * tenths / 10).map_or(most, |share| share.max(1))
+    }
+}
+
+/// A number from 0 to below 1 that the same key always gets.
+fn draw(key: ClientKey, stream: u64) -> f64 {
+    // 53 bits: as many as a double tells apart there.
+    (key.with_nonce(stream).0 >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 impl Table {
-    /// Derives the table of a plan.
+    /// Derives the table of a plan. What `before` counted goes on under the same names.
     pub(crate) fn derive(
         published: Arc<Published>,
+        before: Option<&Self>,
         metrics: &HttpMetrics,
         thresholds: Thresholds,
         sink: Arc<dyn PassiveSink>,
     ) -> Self {
         let topology = &published.world.topology;
-        let (lookup, routes) = routes(topology);
-        let services = topology
-            .services
-            .iter()
-            .map(|service| metrics.service(service.id.as_str()))
+        let known = Known::of(before);
+        let (lookup, routes) = routes(topology, &known);
+        let services = topology.services.iter();
+        let services = services
+            .map(|service| Service {
+                metrics: metrics.service(service.id.as_str()),
+                stats: known
+                    .services
+                    .get(&service.id)
+                    .cloned()
+                    .cloned()
+                    .unwrap_or_default(),
+                traffic: service.traffic,
+            })
+            .collect();
+        let endpoints = topology.endpoints.iter();
+        let endpoints = endpoints
+            .map(|endpoint| {
+                known
+                    .endpoints
+                    .get(&endpoint.id)
+                    .cloned()
+                    .cloned()
+                    .unwrap_or_default()
+            })
             .collect();
         Self {
             runs: FailureRuns::new(topology.endpoints.len(), thresholds, sink),
+            clock: before.map_or_else(Clock::start, |before| before.clock),
             lookup,
             routes,
             services,
+            endpoints,
             published,
         }
     }
@@ -77,9 +187,19 @@ impl Table {
         &self.published.world.topology
     }
 
-    /// The metrics of a service of this plan.
-    pub(crate) fn metrics(&self, service: ServiceIdx) -> &ServiceMetrics {
+    /// A service of this plan.
+    pub(crate) fn service(&self, service: ServiceIdx) -> &Service {
         &self.services[service.index()]
+    }
+
+    /// All of them, in the topology's order.
+    pub(crate) fn services(&self) -> &[Service] {
+        &self.services
+    }
+
+    /// What is known of an endpoint of this plan.
+    pub(crate) fn stats(&self, endpoint: EndpointIdx) -> &EndpointStats {
+        &self.endpoints[endpoint.index()]
     }
 
     /// An endpoint of this plan.
@@ -88,7 +208,40 @@ impl Table {
     }
 }
 
-fn routes(topology: &Topology) -> (RouteTable, Vec<Route>) {
+/// What the table before knew, by name.
+#[derive(Default)]
+struct Known<'b> {
+    services: HashMap<&'b ServiceId, &'b Arc<ServiceStats>>,
+    endpoints: HashMap<&'b EndpointId, &'b Arc<EndpointStats>>,
+    rates: HashMap<&'b str, &'b Arc<RateLimiter>>,
+}
+
+impl<'b> Known<'b> {
+    fn of(before: Option<&'b Table>) -> Self {
+        let Some(before) = before else {
+            return Self::default();
+        };
+        let (services, endpoints) = (&before.topology().services, &before.topology().endpoints);
+        let rates = before.routes.iter();
+        Self {
+            services: services
+                .iter()
+                .map(|service| &service.id)
+                .zip(before.services.iter().map(|service| &service.stats))
+                .collect(),
+            endpoints: endpoints
+                .iter()
+                .map(|endpoint| &endpoint.id)
+                .zip(&before.endpoints)
+                .collect(),
+            rates: rates
+                .filter_map(|route| Some((&*route.name, route.rate.as_ref()?)))
+                .collect(),
+        }
+    }
+}
+
+fn routes(topology: &Topology, known: &Known<'_>) -> (RouteTable, Vec<Route>) {
     let mut routes = Vec::new();
     let mut patterns = Vec::new();
     for (position, service) in topology.services.iter().enumerate() {
@@ -104,7 +257,8 @@ fn routes(topology: &Topology) -> (RouteTable, Vec<Route>) {
                     .iter()
                     .map(|host| (pattern(route, host), number)),
             );
-            routes.push(ready(service_index, route));
+            let name = name(service, route);
+            routes.push(ready(service_index, route, name, known));
         }
     }
     (RouteTable::build(patterns), routes)
@@ -122,7 +276,23 @@ fn pattern(route: &HttpRoute, host: &model::HostPattern) -> Pattern {
     }
 }
 
-fn ready(service: ServiceIdx, route: &HttpRoute) -> Route {
+/// Service, hosts, path and methods: what makes it the same route in another plan.
+fn name(service: &model::Service, route: &HttpRoute) -> String {
+    let (hosts, methods) = (&route.hosts, &route.methods);
+    format!("{} {hosts:?} {} {methods:?}", service.id, route.path_prefix)
+}
+
+fn ready(service: ServiceIdx, route: &HttpRoute, name: String, known: &Known<'_>) -> Route {
+    let rate = route.rate_limit.as_ref().map(|limit| {
+        let same = known
+            .rates
+            .get(&*name)
+            .filter(|known| known.limit() == limit);
+        same.map_or_else(
+            || Arc::new(RateLimiter::new(limit.clone())),
+            |same| Arc::clone(same),
+        )
+    });
     Route {
         service,
         connect_timeout: route.timeouts.connect.as_duration(),
@@ -131,6 +301,17 @@ fn ready(service: ServiceIdx, route: &HttpRoute) -> Route {
         attempts_max: (usize::from(route.retries.attempts) + 1).min(ATTEMPTS_MAX),
         retry_on: route.retries.on.clone(),
         forwarded: route.forwarded,
+        target: Target::new(&route.path_prefix, &route.rewrite),
+        path_prefix: route.path_prefix.clone(),
+        affinity: route.affinity.clone(),
+        redirect: route.redirect.clone(),
+        request: Headers::new(&route.request_headers),
+        response: Headers::new(&route.response_headers),
+        rate,
+        fault: route.fault,
+        priority: route.priority,
+        split: route.split.clone(),
+        name,
     }
 }
 

@@ -5,7 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{DnsName, HealthCheck, SrvName, Svcb, SvcbName};
+use super::{
+    Affinity, DnsName, Fault, HeaderRules, HealthCheck, Priority, RateLimit, Redirect, Rewrite,
+    SrvName, Svcb, SvcbName, Traffic, TrafficSplit,
+};
 use crate::ids::{PolicyId, RegionIdx, ServiceId};
 use crate::units::{Millis, Ttl};
 use crate::words;
@@ -165,7 +168,7 @@ impl Default for Retries {
 }
 
 /// One HTTP route.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HttpRoute {
     /// Its hosts; never empty.
     pub hosts: Vec<HostPattern>,
@@ -179,6 +182,33 @@ pub struct HttpRoute {
     pub retries: Retries,
     /// What it tells the upstream of the client.
     pub forwarded: Forwarded,
+    /// Who is refused first when the service is full.
+    #[serde(default)]
+    pub priority: Priority,
+    /// What keeps a client at its endpoint.
+    #[serde(default)]
+    pub affinity: Option<Affinity>,
+    /// Where it sends clients instead of serving them.
+    #[serde(default)]
+    pub redirect: Option<Redirect>,
+    /// What the upstream is asked for instead.
+    #[serde(default)]
+    pub rewrite: Rewrite,
+    /// What is done to the request's header fields.
+    #[serde(default)]
+    pub request_headers: HeaderRules,
+    /// What is done to the response's header fields.
+    #[serde(default)]
+    pub response_headers: HeaderRules,
+    /// Services that take a share of its clients; the rest is the service's own.
+    #[serde(default)]
+    pub split: Vec<TrafficSplit>,
+    /// How many requests it takes.
+    #[serde(default)]
+    pub rate_limit: Option<RateLimit>,
+    /// Harm done on purpose.
+    #[serde(default)]
+    pub fault: Fault,
 }
 
 words! {
@@ -275,6 +305,9 @@ pub struct Service {
     pub policy: PolicyId,
     /// How it appears in DNS.
     pub dns: Option<ServiceDns>,
+    /// How each node spreads and bounds its HTTP requests.
+    #[serde(default)]
+    pub traffic: Traffic,
     /// Its HTTP routes.
     pub http: Vec<HttpRoute>,
     /// Its TCP ports.

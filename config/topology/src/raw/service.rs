@@ -5,11 +5,14 @@ use std::net::{IpAddr, SocketAddr};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{RawCheck, RawSrv, RawSvcb, RawSvcbName};
+use super::{
+    RawAffinity, RawCheck, RawFault, RawHeaderRules, RawRateLimit, RawRedirect, RawRewrite, RawSrv,
+    RawSvcb, RawSvcbName, RawTraffic, RawTrafficSplit,
+};
 use crate::door::{Field, Spanned};
 use crate::ids::{PolicyId, RegionId, ServiceId};
 use crate::model::{
-    DnsName, Forwarded, HostPattern, Method, ProxyProtocolIn, ProxyProtocolOut, RetryOn,
+    DnsName, Forwarded, HostPattern, Method, Priority, ProxyProtocolIn, ProxyProtocolOut, RetryOn,
     VipProtocol,
 };
 use crate::units::{Millis, Ttl};
@@ -25,6 +28,8 @@ pub struct RawService {
     pub policy: Field<PolicyId>,
     /// Its names in DNS.
     pub dns: Option<RawServiceDns>,
+    /// How each node spreads and bounds its HTTP requests.
+    pub traffic: Option<RawTraffic>,
     /// Its HTTP hosts and paths.
     #[serde(default)]
     pub http: Vec<Spanned<RawRoute>>,
@@ -125,6 +130,25 @@ pub struct RawRoute {
     pub retries: Option<RawRetries>,
     /// What is done with forwarded headers. Default `append`.
     pub forwarded: Option<Field<Forwarded>>,
+    /// Who is refused first when the service's `max_in_flight` is near. Default `default`.
+    pub priority: Option<Field<Priority>>,
+    /// What keeps a client at its endpoint, beside the policy's stickiness.
+    pub affinity: Option<Spanned<RawAffinity>>,
+    /// Where it sends clients instead of serving them.
+    pub redirect: Option<Spanned<RawRedirect>>,
+    /// What the upstream is asked for, where that is not what the client asked for.
+    pub rewrite: Option<RawRewrite>,
+    /// What is done to the header fields of a request.
+    pub request_headers: Option<Spanned<RawHeaderRules>>,
+    /// What is done to the header fields of a response.
+    pub response_headers: Option<Spanned<RawHeaderRules>>,
+    /// Services that take a share of its clients; the rest is this service's own.
+    #[serde(default)]
+    pub split: Vec<RawTrafficSplit>,
+    /// How many requests it takes.
+    pub rate_limit: Option<Spanned<RawRateLimit>>,
+    /// Harm done on purpose, to see what clients make of it.
+    pub fault: Option<RawFault>,
 }
 
 /// How long each part of an exchange may take.

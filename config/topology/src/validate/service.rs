@@ -2,7 +2,7 @@
 
 use super::Checker;
 use crate::door::{Code, Field, Mistake, Source, Spanned};
-use crate::model::{Forwarded, HttpRoute, Retries, Service, Timeouts};
+use crate::model::{Forwarded, HttpRoute, Priority, Retries, Service, Timeouts};
 use crate::raw::{RawRetries, RawRoute, RawService, RawTimeouts};
 use crate::units::Millis;
 
@@ -17,6 +17,7 @@ impl Checker {
             Some(dns) => self.service_dns(source, dns, raw.id.span).map(Some),
             None => Some(None),
         };
+        let traffic = self.traffic(source, raw.traffic.as_ref());
         let http = raw
             .http
             .iter()
@@ -42,6 +43,7 @@ impl Checker {
             id: id?,
             policy: policy?,
             dns: dns?,
+            traffic: traffic?,
             http,
             tcp,
             udp,
@@ -68,6 +70,24 @@ impl Checker {
             None => Some(Retries::default()),
         };
         let forwarded = self.or(source, raw.forwarded.as_ref(), Forwarded::default());
+        let priority = self.or(source, raw.priority.as_ref(), Priority::default());
+        let affinity = self.affinity(source, raw.affinity.as_ref());
+        let redirect = self.redirect(source, raw.redirect.as_ref());
+        let rewrite = self.rewrite(source, raw.rewrite.as_ref());
+        let request_headers = self.header_rules(source, raw.request_headers.as_ref());
+        let response_headers = self.header_rules(source, raw.response_headers.as_ref());
+        let split = self.split(source, &raw.split);
+        let rate_limit = self.rate_limit(source, raw.rate_limit.as_ref());
+        let fault = self.fault(source, raw.fault.as_ref());
+        if let Some(redirect) = &raw.redirect {
+            let others = [
+                ("affinity", raw.affinity.is_some()),
+                ("rewrite", raw.rewrite.is_some()),
+                ("request_headers", raw.request_headers.is_some()),
+                ("split", !raw.split.is_empty()),
+            ];
+            self.redirects_alone(source, redirect.span, &others);
+        }
         Some(HttpRoute {
             hosts,
             path_prefix: path_prefix?,
@@ -75,6 +95,15 @@ impl Checker {
             timeouts: timeouts?,
             retries: retries?,
             forwarded: forwarded?,
+            priority: priority?,
+            affinity: affinity?,
+            redirect: redirect?,
+            rewrite: rewrite?,
+            request_headers: request_headers?,
+            response_headers: response_headers?,
+            split: split?,
+            rate_limit: rate_limit?,
+            fault: fault?,
         })
     }
 

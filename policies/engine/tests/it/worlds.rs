@@ -9,7 +9,7 @@ use meridian_engine::policy::{
     Sticky, UnknownClient, Wall, When, WhenNone,
 };
 use meridian_engine::{MinuteOfDay, ScoreTable, World};
-use meridian_topology::model::{Cost, Drain, Endpoint, Location, Region, Service};
+use meridian_topology::model::{Cost, Drain, Endpoint, Location, Region, Service, Traffic};
 use meridian_topology::units::{
     Millis, Ratio, RequestsPerSecond, UsdPerGib, UsdPerMillionRequests, Weight,
 };
@@ -216,6 +216,7 @@ fn service(at: usize, policy: usize) -> Service {
         id: format!("s{at}").parse().unwrap(),
         policy: format!("p{policy}").parse().unwrap(),
         dns: None,
+        traffic: Traffic::default(),
         http: Vec::new(),
         tcp: Vec::new(),
         udp: Vec::new(),

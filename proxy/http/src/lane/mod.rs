@@ -45,7 +45,7 @@ use crate::attempt::{Failure, Sent, Stage};
 use crate::common::Common;
 use crate::downstream::Downstream;
 use crate::exchange::{Asked, Exchange, Origin, Routed, note};
-use crate::fields::Fields;
+use crate::fields::{Fields, write_field};
 use crate::head::Head;
 use crate::record::{Fault, Seen};
 use crate::worker::Shared;
@@ -174,18 +174,18 @@ fn prepare(
         let asked = Asked {
             host: request.host,
             path: request.path().as_bytes(),
+            target: request.target(),
             method: &request.method,
             fields: request.fields,
         };
         match common.admit(connection, &asked, exchange) {
-            Ok(routed) if routed.pick.is_none() => {
-                prepared.refused = Some(Answer::new(503, answer::nobody(&routed)));
-                exchange.routed = Some(routed);
-            }
             Ok(routed) => {
-                let told = common.told(connection, &routed, request.fields);
-                prepared.head.reserve(head.bytes + OWN_FIELDS_BYTES);
-                request.write(&told, &mut prepared.head);
+                prepared.refused = answer::refused(&routed);
+                if prepared.refused.is_none() {
+                    let told = common.told(connection, &routed, request.fields);
+                    prepared.head.reserve(head.bytes + OWN_FIELDS_BYTES);
+                    request.write(&told, routed.route(), &mut prepared.head);
+                }
                 exchange.routed = Some(routed);
             }
             Err(unrouted) => {
@@ -230,6 +230,11 @@ struct Passage<'p> {
 impl Passage<'_> {
     /// Tries endpoints until one answers, or none is to be tried any more.
     async fn run(&mut self) -> (After, Fault) {
+        if let Some(routed) = self.exchange.routed.as_mut()
+            && routed.delay.is_some()
+        {
+            Box::pin(routed.wait()).await;
+        }
         let mut trouble = self.upload.take_ahead(self.client).map_err(Trouble::from);
         loop {
             if trouble.is_ok() {
@@ -357,8 +362,12 @@ impl Passage<'_> {
         };
         let (response, mut head) = loop {
             let mut head = Vec::with_capacity(HEAD_BYTES_TYPICAL);
-            let response = wire.response(self.to_head, self.shared.head_bytes_max, &mut head);
-            let response = response.await?;
+            let reading = response::Reading {
+                to_head: self.to_head,
+                head_bytes_max: self.shared.head_bytes_max,
+                rules: &routed.route().response,
+            };
+            let response = wire.response(&reading, &mut head).await?;
             if !response.is_interim() {
                 break (response, head);
             }
@@ -369,7 +378,7 @@ impl Passage<'_> {
         let now = Instant::now();
         self.exchange.first_byte = Some(now);
         if response.status < 500 {
-            routed.succeeded();
+            routed.succeeded(now);
         } else {
             let sent = Sent::Perhaps {
                 repeatable: self.idempotent && wire.upload.is_whole(),
@@ -420,10 +429,8 @@ impl Passage<'_> {
 
 /// Ends the client's head with what is ours to say.
 fn finish_head(head: &mut Vec<u8>, shared: &Shared, exchange: &Exchange, closing: bool) {
-    if let Some(decided) = shared.common.decision_headers(exchange) {
-        for (name, value) in decided {
-            request::write_field(head, name.as_str(), value.as_bytes());
-        }
+    for (name, value) in shared.common.own_fields(exchange) {
+        write_field(head, name.as_str(), value.as_bytes());
     }
     if closing {
         head.extend_from_slice(b"connection: close\r\n");

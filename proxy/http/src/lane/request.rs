@@ -9,8 +9,10 @@ use super::body::Rest;
 use super::chunked::Scanner;
 use super::hop::{self, Connection};
 use crate::authority;
+use crate::fields::write_field;
 use crate::forward::{Said, Told};
 use crate::head::{Body, HEADERS_MAX, Head};
+use crate::table::Route;
 
 /// A head that [`crate::head`] let pass, taken apart.
 pub(super) struct Request<'h> {
@@ -54,6 +56,11 @@ impl<'h> Request<'h> {
         Some(then(&request))
     }
 
+    /// The path and query.
+    pub(super) fn target(&self) -> &'h str {
+        self.target
+    }
+
     /// The path, without query.
     pub(super) fn path(&self) -> &'h str {
         let end = self.target.find(['?', '#']);
@@ -65,23 +72,35 @@ impl<'h> Request<'h> {
         !self.connection.closes
     }
 
-    /// Writes the head for the upstream.
-    pub(super) fn write(&self, told: &Told<'_>, out: &mut Vec<u8>) {
-        for part in [self.method.as_str(), " ", self.target, " HTTP/1.1\r\n"] {
+    /// Writes the head for the upstream of a route.
+    pub(super) fn write(&self, told: &Told<'_>, route: &Route, out: &mut Vec<u8>) {
+        let target = route.target.of(self.target);
+        for part in [self.method.as_str(), " ", &target, " HTTP/1.1\r\n"] {
             out.extend_from_slice(part.as_bytes());
         }
         for field in self.fields {
             let passes = !hop::is_hop_by_hop(field.name)
                 && !self.connection.lists(field.name)
-                && told.passes(field.name);
+                && told.passes(field.name)
+                && route.request.passes(field.name);
             if passes {
-                write_field(out, field.name, field.value);
+                match &route.target.host {
+                    Some(host) if field.name.eq_ignore_ascii_case("host") => {
+                        write_field(out, field.name, host.as_bytes());
+                    }
+                    _ => write_field(out, field.name, field.value),
+                }
             }
         }
         for (name, said) in told.each() {
-            if let Said::New(value) = said {
+            if let Said::New(value) = said
+                && route.request.passes(name)
+            {
                 write_field(out, name, value);
             }
+        }
+        for (name, value) in route.request.put() {
+            write_field(out, name, value);
         }
         out.extend_from_slice(b"via: 1.1 meridian\r\n\r\n");
     }
@@ -94,13 +113,6 @@ pub(super) fn rest_of(head: &Head) -> Rest {
         Body::Chunked => Rest::Chunked(Scanner::new()),
         Body::Upgrade => Rest::UntilClose,
     }
-}
-
-pub(super) fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
 }
 
 /// The authority of a target in absolute form, and the target without it (RFC 9112, section 3.2.2).

@@ -7,8 +7,9 @@ use httparse::Header;
 use super::body::Rest;
 use super::chunked::Scanner;
 use super::hop::{self, Connection};
-use super::request::write_field;
+use crate::fields::write_field;
 use crate::head::HEADERS_MAX;
+use crate::traffic::Headers;
 
 /// The head of an answer as far as it decides something.
 #[derive(Debug)]
@@ -22,16 +23,27 @@ pub(super) struct Response {
     pub(super) keeps_connection: bool,
 }
 
+/// How an answer is read.
+#[derive(Debug)]
+pub(super) struct Reading<'r> {
+    /// It is one to HEAD: none of these has a body.
+    pub(super) to_head: bool,
+    /// A longer head is refused.
+    pub(super) head_bytes_max: usize,
+    /// Which fields the client gets.
+    pub(super) rules: &'r Headers,
+}
+
 /// What is no answer, or one that two readers could end at different places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed;
 
 impl Response {
     /// Reads a head and writes the client's into `out`, without the last empty line; `None` while there is
-    /// more to come. To HEAD no answer has a body.
+    /// more to come.
     pub(super) fn read(
         bytes: &[u8],
-        to_head: bool,
+        reading: &Reading<'_>,
         out: &mut Vec<u8>,
     ) -> Result<Option<Self>, Malformed> {
         let mut space = [const { MaybeUninit::uninit() }; HEADERS_MAX];
@@ -52,14 +64,10 @@ impl Response {
         }
         let fields = &*parsed.headers;
         let connection = Connection::of(fields);
-        let rest = rest(fields, status, minor, to_head)?;
-        write(
-            out,
-            status,
-            parsed.reason.unwrap_or(""),
-            fields,
-            &connection,
-        );
+        let rest = rest(fields, status, minor, reading.to_head)?;
+        write(out, status, parsed.reason.unwrap_or(""), fields, |name| {
+            !connection.lists(name) && reading.rules.passes(name)
+        });
         Ok(Some(Self {
             status,
             head_bytes,
@@ -79,7 +87,7 @@ fn write(
     status: u16,
     reason: &str,
     fields: &[Header<'_>],
-    connection: &Connection<'_>,
+    passes: impl Fn(&str) -> bool,
 ) {
     let digits = [status / 100, status / 10 % 10, status % 10];
     out.extend_from_slice(b"HTTP/1.1 ");
@@ -89,7 +97,7 @@ fn write(
     out.extend_from_slice(reason.as_bytes());
     out.extend_from_slice(b"\r\n");
     for field in fields {
-        if !hop::is_hop_by_hop(field.name) && !connection.lists(field.name) {
+        if !hop::is_hop_by_hop(field.name) && passes(field.name) {
             write_field(out, field.name, field.value);
         }
     }
@@ -129,9 +137,17 @@ fn rest(fields: &[Header<'_>], status: u16, minor: u8, to_head: bool) -> Result<
 mod tests {
     use super::*;
 
+    fn reading(to_head: bool) -> Reading<'static> {
+        Reading {
+            to_head,
+            head_bytes_max: 1_024,
+            rules: Box::leak(Box::default()),
+        }
+    }
+
     fn read(text: &str) -> Result<Option<(Response, String)>, Malformed> {
         let mut out = Vec::new();
-        let response = Response::read(text.as_bytes(), false, &mut out)?;
+        let response = Response::read(text.as_bytes(), &reading(false), &mut out)?;
         let out = String::from_utf8(out).map_err(|_| Malformed)?;
         Ok(response.map(|response| (response, out)))
     }
@@ -198,7 +214,7 @@ mod tests {
     #[test]
     fn an_answer_to_head_has_no_body() {
         let text = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n";
-        let response = Response::read(text, true, &mut Vec::new())
+        let response = Response::read(text, &reading(true), &mut Vec::new())
             .unwrap()
             .unwrap();
         assert!(response.rest.is_done() && response.keeps_connection);

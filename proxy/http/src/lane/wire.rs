@@ -14,7 +14,7 @@ use tokio::time::Sleep;
 
 use super::body::Rest;
 use super::buffer::{Buffer, Buffers};
-use super::response::Response;
+use super::response::{Reading, Response};
 use super::upload::{Broken, Upload};
 use crate::attempt::Failure;
 use crate::downstream::Downstream;
@@ -75,19 +75,18 @@ impl Wire<'_> {
     /// Waits for a head, and writes what the client is to see of it into `head`.
     pub(super) async fn response(
         &mut self,
-        to_head: bool,
-        head_bytes_max: usize,
+        reading: &Reading<'_>,
         head: &mut Vec<u8>,
     ) -> Result<Response, Trouble> {
         loop {
             if let Some(incoming) = &mut self.incoming {
-                let response = Response::read(incoming.filled(), to_head, head);
+                let response = Response::read(incoming.filled(), reading, head);
                 match response.map_err(|_| Trouble::Upstream(Failure::Malformed))? {
                     Some(response) => return Ok(response),
-                    None if incoming.filled().len() >= head_bytes_max => {
+                    None if incoming.filled().len() >= reading.head_bytes_max => {
                         return Err(Trouble::Upstream(Failure::Malformed));
                     }
-                    None if incoming.space().is_empty() => incoming.grow(head_bytes_max),
+                    None if incoming.space().is_empty() => incoming.grow(reading.head_bytes_max),
                     None => {}
                 }
             }

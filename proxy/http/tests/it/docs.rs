@@ -16,15 +16,17 @@ struct Node {
     http: HttpConfig,
 }
 
-fn blocks() -> impl Iterator<Item = &'static str> {
-    let fenced = PAGE.split("```yaml\n").skip(1);
+const TRAFFIC: &str = include_str!("../../../../docs/traffic.md");
+
+fn blocks(page: &'static str) -> impl Iterator<Item = &'static str> {
+    let fenced = page.split("```yaml\n").skip(1);
     fenced.map(|rest| rest.split("```").next().unwrap())
 }
 
 #[test]
 fn every_block_loads() {
     let (settings, topologies): (Vec<_>, Vec<_>) =
-        blocks().partition(|block| block.starts_with("http:"));
+        blocks(PAGE).partition(|block| block.starts_with("http:"));
     assert_eq!((settings.len(), topologies.len()), (3, 1));
     for (number, text) in settings.into_iter().enumerate() {
         let node: Node = serde_saphyr::from_str(text).unwrap();
@@ -42,6 +44,17 @@ fn every_block_loads() {
             .sum::<usize>(),
         2
     );
+}
+
+#[test]
+fn every_block_of_traffic_loads() {
+    let mut count = 0;
+    for block in blocks(TRAFFIC) {
+        let file = SourceFile::new("docs/traffic.md", block);
+        Topology::parse(&[file]).unwrap_or_else(|problems| panic!("{problems}"));
+        count += 1;
+    }
+    assert_eq!(count, 7);
 }
 
 #[tokio::test]

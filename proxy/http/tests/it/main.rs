@@ -23,4 +23,5 @@ mod retry;
 mod routing;
 mod telemetry;
 mod tls;
+mod traffic;
 mod tunnel;

@@ -1,0 +1,357 @@
+//! How requests are spread, bounded and changed on their way: `traffic` of a service and the keys of its
+//! routes, through either lane.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use meridian_live::PassiveKind;
+
+use crate::client::{Answer, connect, get};
+use crate::node::{Node, SHOP, WorldText, eventually};
+use crate::upstream::{Manner, Upstream};
+
+/// One region, a service with this `traffic`, and one route.
+fn shop(upstreams: &[Upstream], traffic: &str, route: &str) -> WorldText {
+    let endpoints: Vec<_> = upstreams
+        .iter()
+        .map(|upstream| (upstream.address, "shop"))
+        .collect();
+    let routes = format!("[{{ hosts: [{SHOP}], {route} }}], traffic: {{ {traffic} }}");
+    WorldText::new().region("a", "DE", "", &endpoints).service(
+        "shop",
+        "spread: { sticky: none }",
+        &routes,
+    )
+}
+
+async fn upstreams<const N: usize>() -> [Upstream; N] {
+    let mut started = Vec::new();
+    for number in 0..N {
+        started.push(Upstream::start(&format!("u{number}")).await);
+    }
+    started.try_into().unwrap_or_else(|_| unreachable!())
+}
+
+fn refused(reason: &str) -> String {
+    format!("meridian_http_refused_requests_total{{reason=\"{reason}\",service=\"shop\"}}")
+}
+
+async fn ask(node: &Node, fields: &str) -> Answer {
+    let mut client = connect(node.address).await;
+    client
+        .send(format!("GET / HTTP/1.1\r\nHost: {SHOP}\r\n{fields}\r\n"))
+        .await;
+    client.answer().await.expect("an answer")
+}
+
+#[tokio::test]
+async fn a_route_rewrites_target_and_fields() {
+    let upstreams = upstreams::<1>().await;
+    upstreams[0].behave(Manner::Say(
+        "HTTP/1.1 200 OK\r\nServer: secret\r\nX-Old: 1\r\nContent-Length: 2\r\n\r\nok",
+    ));
+    let route = "path_prefix: /api, rewrite: { host: inner.example, path_prefix: /v2 }, \
+        request_headers: { remove: [x-drop], set: [{ name: x-env, value: prod }], add: [{ name: x-hop, value: edge }] }, \
+        response_headers: { remove: [server], set: [{ name: x-old, value: new }] }";
+    let node = Node::start(&shop(&upstreams, "", route), "");
+    let mut client = connect(node.address).await;
+    client
+        .send(format!(
+            "GET /api/users?a=/api HTTP/1.1\r\nHost: {SHOP}\r\nX-Drop: 1\r\nX-Env: fake\r\nX-Hop: client\r\n\r\n"
+        ))
+        .await;
+    let answer = client.answer().await.expect("an answer");
+    assert_eq!((answer.status, answer.text().as_str()), (200, "ok"));
+    assert_eq!(answer.header("server"), None, "{}", answer.head);
+    assert_eq!(
+        answer
+            .head
+            .to_ascii_lowercase()
+            .matches("x-old: new")
+            .count(),
+        1
+    );
+    let head = upstreams[0].heads().pop().unwrap().to_ascii_lowercase();
+    assert!(
+        head.starts_with("get /v2/users?a=/api http/1.1\r\n"),
+        "{head}"
+    );
+    for (line, times) in [
+        ("host: inner.example\r\n", 1),
+        ("host:", 2),
+        ("x-forwarded-host: shop.example", 1),
+        ("x-drop", 0),
+        ("x-env: prod\r\n", 1),
+        ("x-env", 1),
+        ("x-hop: client\r\n", 1),
+        ("x-hop: edge\r\n", 1),
+    ] {
+        assert_eq!(head.matches(line).count(), times, "{line} in {head}");
+    }
+}
+
+#[tokio::test]
+async fn a_route_sends_clients_elsewhere() {
+    let upstreams = upstreams::<1>().await;
+    let route = "path_prefix: /old, redirect: { scheme: https, path_prefix: /new }, \
+        response_headers: { set: [{ name: strict-transport-security, value: max-age=60 }] }";
+    let node = Node::start(&shop(&upstreams, "", route), "");
+    let mut client = connect(node.address).await;
+    for _ in 0..2 {
+        let answer = client.get(SHOP, "/old/x?y=1").await;
+        assert_eq!(answer.status, 308);
+        let location = answer.header("location");
+        assert_eq!(location, Some("https://shop.example/new/x?y=1"));
+        assert_eq!(
+            answer.header("strict-transport-security"),
+            Some("max-age=60")
+        );
+    }
+    assert_eq!(upstreams[0].requests(), 0);
+}
+
+#[tokio::test]
+async fn too_many_requests_get_429() {
+    let upstreams = upstreams::<1>().await;
+    let route = "rate_limit: { requests: 2, per: 1h, each: header, header: x-key }";
+    let node = Node::start(&shop(&upstreams, "", route), "");
+    for key in ["a", "b"] {
+        let field = format!("X-Key: {key}\r\n");
+        assert_eq!(ask(&node, &field).await.status, 200);
+        assert_eq!(ask(&node, &field).await.status, 200);
+        let answer = ask(&node, &field).await;
+        assert_eq!(answer.status, 429, "{}", answer.text());
+        let wait: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+        assert!((1_700..=1_800).contains(&wait), "{wait}");
+    }
+    assert_eq!(upstreams[0].requests(), 4);
+    node.metric_becomes(&refused("rate_limit"), 2.0).await;
+}
+
+#[tokio::test]
+async fn a_split_takes_its_share_and_keeps_its_clients() {
+    let [own, other] = upstreams::<2>().await;
+    let world = WorldText::new()
+        .region(
+            "a",
+            "DE",
+            "",
+            &[(own.address, "shop"), (other.address, "canary")],
+        )
+        .service("canary", "", "[]")
+        .service(
+            "shop",
+            "",
+            &format!("[{{ hosts: [{SHOP}], affinity: {{ header: x-user }}, split: [{{ service: canary, share: 25% }}] }}]"),
+        );
+    let node = Node::start(&world, "");
+    let mut at_other = 0;
+    for user in 0..200 {
+        let field = format!("X-User: {user}\r\n");
+        let first = ask(&node, &field).await.text();
+        assert_eq!(first, ask(&node, &field).await.text(), "user {user}");
+        at_other += usize::from(first.contains("u1"));
+    }
+    // 50 ± 4.7 deviations of 6.1.
+    assert!((22..=78).contains(&at_other), "{at_other} of 200");
+    let line = "meridian_http_requests_total{service=\"canary\",status=\"2xx\"}";
+    node.metric_becomes(line, 2.0 * at_other as f64).await;
+}
+
+#[tokio::test]
+async fn a_cookie_keeps_a_client_at_its_endpoint() {
+    let upstreams = upstreams::<4>().await;
+    let node = Node::start(&shop(&upstreams, "", "affinity: { cookie: sid }"), "");
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    for _ in 0..40 {
+        let first = ask(&node, "").await;
+        let cookie = first.header("set-cookie").expect("a cookie").to_owned();
+        assert!(
+            cookie.ends_with("; Path=/; HttpOnly; SameSite=Lax"),
+            "{cookie}"
+        );
+        let pair = cookie.split(';').next().unwrap();
+        for _ in 0..3 {
+            let again = ask(&node, &format!("Cookie: a=b; {pair}\r\n")).await;
+            assert_eq!(again.header("set-cookie"), None);
+            assert_eq!(again.text(), first.text());
+        }
+        *seen.entry(first.text()).or_default() += 1;
+    }
+    assert_eq!(seen.len(), 4, "new clients are spread: {seen:?}");
+}
+
+#[tokio::test]
+async fn the_least_busy_endpoint_gets_the_request() {
+    let upstreams = upstreams::<2>().await;
+    let node = Node::start(&shop(&upstreams, "balance: least_request", ""), "");
+    upstreams[0].behave(Manner::Hang);
+    let mut hanging = Vec::new();
+    while upstreams[0].requests() == 0 {
+        let mut client = connect(node.address).await;
+        client
+            .send(format!("GET / HTTP/1.1\r\nHost: {SHOP}\r\n\r\n"))
+            .await;
+        let both = || upstreams[0].requests() + upstreams[1].requests() > hanging.len();
+        eventually("it arrives", both).await;
+        hanging.push(client);
+    }
+    for _ in 0..30 {
+        assert!(ask(&node, "").await.text().contains("u1"));
+    }
+    assert_eq!(upstreams[0].requests(), 1);
+    node.metric_becomes("meridian_http_requests_in_flight{service=\"shop\"}", 1.0)
+        .await;
+}
+
+#[tokio::test]
+async fn a_slow_endpoint_is_avoided() {
+    let upstreams = upstreams::<2>().await;
+    let node = Node::start(&shop(&upstreams, "balance: peak_ewma", ""), "");
+    upstreams[0].behave(Manner::Slow(Duration::from_millis(200)));
+    for _ in 0..40 {
+        ask(&node, "").await;
+    }
+    // One to learn of it; a hiccup of this machine may make the other one look slow once.
+    let slow = upstreams[0].requests();
+    assert!(slow <= 5, "{slow} of 40 at the slow endpoint");
+}
+
+#[tokio::test]
+async fn a_full_endpoint_is_passed_over_and_a_full_service_says_so() {
+    let upstreams = upstreams::<3>().await;
+    let traffic = "max_in_flight_per_endpoint: 1";
+    let node = Node::start(&shop(&upstreams, traffic, ""), "");
+    for upstream in &upstreams {
+        upstream.behave(Manner::Slow(Duration::from_secs(1)));
+    }
+    let mut clients = Vec::new();
+    for number in 0..3 {
+        let mut client = connect(node.address).await;
+        client
+            .send(format!("GET / HTTP/1.1\r\nHost: {SHOP}\r\n\r\n"))
+            .await;
+        let arrived = || upstreams.iter().map(Upstream::requests).sum::<usize>() > number;
+        eventually("it arrives", arrived).await;
+        clients.push(client);
+    }
+    let each: Vec<_> = upstreams.iter().map(Upstream::requests).collect();
+    assert_eq!(each, [1, 1, 1]);
+    let answer = ask(&node, "").await;
+    assert_eq!(answer.status, 503);
+    assert_eq!(
+        answer.text(),
+        "every endpoint of the service is at its limit\n"
+    );
+    node.metric_becomes(&refused("endpoints_full"), 1.0).await;
+    for mut client in clients {
+        assert_eq!(client.answer().await.expect("an answer").status, 200);
+    }
+    // What was counted is given back.
+    assert_eq!(ask(&node, "").await.status, 200);
+}
+
+#[tokio::test]
+async fn the_less_important_is_refused_first() {
+    let [upstream] = upstreams::<1>().await;
+    let routes = ["critical", "default", "sheddable"]
+        .map(|priority| format!("{{ hosts: [{priority}.example], priority: {priority} }}"))
+        .join(", ");
+    let world = WorldText::new()
+        .region("a", "DE", "", &[(upstream.address, "shop")])
+        .service(
+            "shop",
+            "",
+            &format!("[{routes}], traffic: {{ max_in_flight: 10 }}"),
+        );
+    let node = Node::start(&world, "");
+    upstream.behave(Manner::Hang);
+    let mut hanging = Vec::new();
+    // Each priority as far as it gets.
+    for (priority, most) in [("sheddable", 7), ("default", 9), ("critical", 10)] {
+        let host = format!("{priority}.example");
+        while hanging.len() < most {
+            let mut client = connect(node.address).await;
+            client
+                .send(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"))
+                .await;
+            eventually("it arrives", || upstream.requests() > hanging.len()).await;
+            hanging.push(client);
+        }
+        let answer = get(node.address, &host, "/").await;
+        assert_eq!(answer.status, 503, "{priority}");
+        assert_eq!(answer.header("retry-after"), Some("1"));
+    }
+    assert_eq!(upstream.requests(), 10);
+    node.metric_becomes(&refused("service_full"), 3.0).await;
+}
+
+#[tokio::test]
+async fn retries_stay_within_their_budget() {
+    let upstreams = upstreams::<3>().await;
+    let traffic = "retry_budget: { share: 10%, at_least: 0 }";
+    let route = "retries: { attempts: 2, on: [gateway] }";
+    let config = "ejection: { server_errors: 100000, outliers: off }";
+    let node = Node::start(&shop(&upstreams, traffic, route), config);
+    for upstream in &upstreams {
+        upstream.behave(Manner::Status(503));
+    }
+    for _ in 0..100 {
+        assert_eq!(ask(&node, "").await.status, 503);
+    }
+    // Without a budget it would be 300.
+    let attempts: usize = upstreams.iter().map(Upstream::requests).sum();
+    assert!((105..=111).contains(&attempts), "{attempts}");
+    let line = "meridian_http_retry_budget_exhausted_total{service=\"shop\"}";
+    assert!(node.metric(line) >= 89.0, "{}", node.metric(line));
+}
+
+#[tokio::test]
+async fn a_fault_is_done_on_purpose() {
+    let upstreams = upstreams::<1>().await;
+    let route = "fault: { delay: { time: 300ms }, abort: { status: 418, share: 50% } }";
+    let node = Node::start(&shop(&upstreams, "", route), "");
+    let (mut served, mut aborted) = (0, 0);
+    let mut client = connect(node.address).await;
+    for _ in 0..24 {
+        let began = Instant::now();
+        match client.get(SHOP, "/").await.status {
+            200 => {
+                assert!(began.elapsed() >= Duration::from_millis(300));
+                served += 1;
+            }
+            418 => aborted += 1,
+            other => panic!("{other}"),
+        }
+    }
+    assert!(
+        served > 1 && aborted > 1,
+        "{served} served, {aborted} aborted"
+    );
+    assert_eq!(upstreams[0].requests(), served);
+}
+
+#[tokio::test]
+async fn who_fails_more_than_its_peers_is_reported() {
+    let upstreams = upstreams::<4>().await;
+    let config = "ejection: { server_errors: 100000 }";
+    let node = Node::start(&shop(&upstreams, "", "retries: { attempts: 0 }"), config);
+    upstreams[2].behave(Manner::Status(500));
+    let mut client = connect(node.address).await;
+    for round in 0.. {
+        assert!(round < 100, "never reported");
+        for _ in 0..50 {
+            client.get(SHOP, "/").await;
+        }
+        if !node.reports.all().is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let expected = ("a-2".to_owned(), PassiveKind::FailureShare);
+    assert!(
+        node.reports.all().iter().all(|report| *report == expected),
+        "{:?}",
+        node.reports.all()
+    );
+}
