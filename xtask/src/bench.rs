@@ -8,7 +8,8 @@ use crate::{setup, shell};
 /// What `cargo xtask bench` passes on.
 #[derive(Args)]
 pub struct BenchArgs {
-    /// `decide`, `compile`, `dns`, `dns-xdp`, `http`, `http-new`, `tls` or `tcp`.
+    /// `decide`, `compile`, `dns`, `dns-xdp`, `http`, `http-new`, `http-growth`, `tls`, `h2`, `tcp`
+    /// or `idle-memory`.
     name: String,
     /// Only these peers, comma-separated.
     #[arg(long)]

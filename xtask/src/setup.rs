@@ -183,6 +183,12 @@ const PACKAGES: &[Package] = &[
         "peer of `bench http`, and its tests",
     ),
     package(Need::Test, "wrk", "wrk", "load for `bench http`"),
+    package(
+        Need::Test,
+        "nghttp2-client",
+        "h2load",
+        "load for `bench h2`",
+    ),
 ];
 
 /// Installs what is missing for `need`.

@@ -1,10 +1,22 @@
 //! The benchmarks by name.
 
-use crate::{GenError, dns, dns_xdp, engine, http, process, report::Report, rounds::Effort, tcp};
+use crate::{
+    GenError, dns, dns_xdp, engine, http, idle, process, report::Report, rounds::Effort, tcp,
+};
 
 /// Every benchmark there is.
-pub const NAMES: [&str; 8] = [
-    "decide", "compile", "dns", "dns-xdp", "http", "http-new", "tls", "tcp",
+pub const NAMES: [&str; 11] = [
+    "decide",
+    "compile",
+    "dns",
+    "dns-xdp",
+    "http",
+    "http-new",
+    "http-growth",
+    "tls",
+    "h2",
+    "tcp",
+    "idle-memory",
 ];
 
 /// Runs a benchmark against `peers`, or all it knows.
@@ -20,8 +32,11 @@ pub fn run(name: &str, peers: Option<&[String]>, effort: Effort) -> Result<Repor
         "dns-xdp" => dns_xdp::run(peers, effort),
         "http" => http::run(&http::HTTP, peers, effort),
         "http-new" => http::run(&http::NEW, peers, effort),
+        "http-growth" => http::run(&http::GROWTH, peers, effort),
         "tls" => http::run(&http::TLS, peers, effort),
+        "h2" => http::run(&http::H2, peers, effort),
         "tcp" => tcp::run(peers, effort),
+        "idle-memory" => idle::run(peers, effort),
         _ => Err(GenError::Unknown {
             what: "benchmark",
             name: name.to_owned(),

@@ -1,12 +1,17 @@
-//! `bench http`, `http-new` and `tls`: requests through each proxy, each with one worker.
+//! `bench http`, `http-new`, `http-growth`, `tls` and `h2`: requests through each proxy, each with
+//! one worker.
 //!
-//! The proxy has core 0; the upstream ([`responder`]) and `wrk` share core 1. `wrk` is a closed
-//! loop, so its percentiles say how long a request takes at the proxy's full speed, not at a fixed
-//! load; `cpu_us_per_request` does not depend on who saturates first and is the figure to compare.
-//! One more subject is ourselves with every request in pingora's lane: what it costs beyond our own.
+//! The proxy has core 0; the upstream ([`responder`]) and the load share core 1. `wrk` makes it, or
+//! `h2load` where HTTP/2 is spoken. Both are closed loops, so their percentiles say how long a request
+//! takes at the proxy's full speed, not at a fixed load; `cpu_us_per_request` does not depend on who
+//! saturates first and is the figure to compare. One more subject is ourselves with every request in
+//! pingora's lane: what it costs beyond our own.
 
+mod h2load;
+mod load;
 pub mod responder;
-mod servers;
+pub(crate) mod servers;
+mod suite;
 mod wrk;
 
 use std::{
@@ -20,104 +25,45 @@ use crate::{
     GenError,
     machine::Machine,
     process::{self, LOAD_CORE, Pinned},
-    report::{Better, Metric, OURS, Report, Samples},
+    report::{Better, Growth, Metric, OURS, Report, Row, Samples, log_log_slope},
     rounds::{self, Effort},
 };
+
+use load::Load;
+use suite::Case;
+pub(crate) use suite::Protocol;
+pub use suite::{GROWTH, H2, HTTP, NEW, Suite, TLS};
 
 /// Ourselves, with pingora's lane alone.
 pub const PINGORA: &str = "meridian-pingora";
 /// Who we are measured against.
 pub const PEERS: [&str; 3] = ["haproxy", "nginx", PINGORA];
-
-/// A benchmark: what is asked, in one run.
-#[derive(Debug)]
-pub struct Suite {
-    /// Its name on the command line.
-    pub name: &'static str,
-    /// Whether clients come over TLS 1.3.
-    tls: bool,
-    cases: &'static [Case],
-}
-
-/// One load, and how much CPU of HAProxy's we may take for it.
-#[derive(Debug)]
-struct Case {
-    /// What its metrics' names end with.
-    name: &'static str,
-    connections: usize,
-    path: &'static str,
-    /// Every request on a connection of its own.
-    fresh: bool,
-    goal: Option<f64>,
-}
-
-impl Case {
-    const fn kept(name: &'static str, connections: usize, goal: f64) -> Self {
-        Self {
-            name,
-            connections,
-            path: "/",
-            fresh: false,
-            goal: Some(goal),
-        }
-    }
-}
-
-/// HTTP/1.1 keepalive: answers of 1 KB on 64 and 1,000 connections, and of 100 KB.
-pub const HTTP: Suite = Suite {
-    name: "http",
-    tls: false,
-    cases: &[
-        Case::kept("64", 64, 0.95),
-        Case::kept("1000", 1_000, 0.95),
-        Case {
-            name: "100k",
-            connections: 64,
-            path: responder::LARGE_PATH,
-            fresh: false,
-            goal: None,
-        },
-    ],
-};
-/// A connection for each request.
-pub const NEW: Suite = Suite {
-    name: "http-new",
-    tls: false,
-    cases: &[Case {
-        name: "new",
-        connections: 64,
-        path: "/",
-        fresh: true,
-        goal: None,
-    }],
-};
-/// TLS 1.3: keepalive, and a whole handshake for each request.
-pub const TLS: Suite = Suite {
-    name: "tls",
-    tls: true,
-    cases: &[
-        Case::kept("64", 64, 0.95),
-        Case {
-            name: "handshake",
-            connections: 64,
-            path: "/",
-            fresh: true,
-            goal: Some(0.8),
-        },
-    ],
-};
+/// Most connections that a proxy is set up for on each side. With both sides it stays below the 20,000
+/// open files that some systems allow a process.
+pub const CONNECTIONS_MAX: usize = 9_500;
 /// The host asked for.
 pub const HOST: &str = "bench.example";
 /// Longest wait for the answer to a single request.
-const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// Requests before the first measurement, as time: connections to the upstream are opened.
 const WARM_UP: Duration = Duration::from_secs(1);
 
+/// What is the same for all proxies.
+pub(crate) struct Setup<'a> {
+    /// Where each gets a folder.
+    pub(crate) folder: &'a Path,
+    pub(crate) upstream: SocketAddr,
+    /// How clients come.
+    pub(crate) protocol: Protocol,
+    /// With what TLS is served, where it is.
+    pub(crate) tls: &'a servers::Tls,
+}
+
 /// A proxy under test.
-struct Subject {
-    name: String,
-    process: Pinned,
-    address: SocketAddr,
+pub(crate) struct Subject {
+    pub(crate) name: String,
+    pub(crate) process: Pinned,
+    pub(crate) address: SocketAddr,
 }
 
 /// Runs a benchmark.
@@ -125,21 +71,21 @@ struct Subject {
 /// # Errors
 /// When a subject cannot be started or answers wrongly, or the load cannot be made.
 pub fn run(suite: &Suite, wanted: Option<&[String]>, effort: Effort) -> Result<Report, GenError> {
-    let names = rounds::subjects(&PEERS, wanted)?;
+    let names = rounds::subjects(suite.peers, wanted)?;
     let folder = tempfile::tempdir()?;
-    let upstream = process::free_address()?;
-    let mut responder = start_responder(folder.path(), upstream)?;
-    responder.wait_until(|| get(upstream))?;
-    let tls = if suite.tls {
-        Some(servers::Tls::make(folder.path())?)
-    } else {
-        None
+    let load = Load::new(suite.protocol, folder.path())?;
+    let (_responder, upstream) = start_responder(folder.path())?;
+    let tls = servers::Tls::make(folder.path())?;
+    let setup = Setup {
+        folder: folder.path(),
+        upstream,
+        protocol: suite.protocol,
+        tls: &tls,
     };
     let mut subjects = names
         .iter()
-        .map(|name| start(name, folder.path(), upstream, tls.as_ref()))
+        .map(|name| start(name, &setup))
         .collect::<Result<Vec<_>, _>>()?;
-    let load = wrk::Wrk::new(folder.path(), suite.tls)?;
     for subject in &subjects {
         load.run(subject.address, &suite.cases[0], WARM_UP)?;
     }
@@ -153,10 +99,38 @@ pub fn run(suite: &Suite, wanted: Option<&[String]>, effort: Effort) -> Result<R
         bench: suite.name.to_owned(),
         machine: Machine::here(),
         rounds: effort.rounds(),
+        growth: growth(suite, &rows),
         rows,
         ratios,
-        growth: Vec::new(),
     })
+}
+
+/// How our medians grow with connections, where the benchmark asks for it.
+fn growth(suite: &Suite, rows: &[Row]) -> Vec<Growth> {
+    let point = |metric: &str, case: &Case| {
+        let name = format!("{metric}_{}", case.name);
+        let row = rows
+            .iter()
+            .find(|row| row.subject == OURS && row.metric == name)?;
+        Some((case.connections as f64, row.median))
+    };
+    suite
+        .growth
+        .iter()
+        .map(|&metric| {
+            let points: Vec<(f64, f64)> = suite
+                .cases
+                .iter()
+                .filter_map(|case| point(metric, case))
+                .collect();
+            Growth {
+                metric: metric.to_owned(),
+                over: "connections".to_owned(),
+                slope: log_log_slope(&points),
+                points,
+            }
+        })
+        .collect()
 }
 
 fn metrics(case: &Case) -> Vec<Metric> {
@@ -181,27 +155,26 @@ fn metrics(case: &Case) -> Vec<Metric> {
     ]
 }
 
-fn start_responder(folder: &Path, address: SocketAddr) -> Result<Pinned, GenError> {
+/// An upstream that answers, and where.
+pub(crate) fn start_responder(folder: &Path) -> Result<(Pinned, SocketAddr), GenError> {
+    let address = process::free_address()?;
     let program = std::env::current_exe()?;
     let args = ["respond".to_owned(), address.to_string()];
     let log = folder.join("responder.log");
-    Pinned::start("responder", LOAD_CORE, &program, &args, &log)
+    let mut responder = Pinned::start("responder", LOAD_CORE, &program, &args, &log)?;
+    responder.wait_until(|| get(address))?;
+    Ok((responder, address))
 }
 
-fn start(
-    name: &str,
-    folder: &Path,
-    upstream: SocketAddr,
-    tls: Option<&servers::Tls>,
-) -> Result<Subject, GenError> {
-    let folder = folder.join(name);
+/// A proxy by its name that takes connections.
+pub(crate) fn start(name: &str, setup: &Setup<'_>) -> Result<Subject, GenError> {
+    let folder = setup.folder.join(name);
     process::make_folder(&folder)?;
     let address = process::free_address()?;
     let job = servers::Job {
         folder: &folder,
         address,
-        upstream,
-        tls,
+        setup,
     };
     let mut process = match name {
         OURS => servers::meridian(&job, "own")?,
@@ -209,12 +182,12 @@ fn start(
         "haproxy" => servers::haproxy(&job)?,
         _ => servers::nginx(&job)?,
     };
-    process.wait_until(|| match tls {
+    process.wait_until(|| match setup.protocol {
+        Protocol::Http => get(address),
         // Whether answers are right is seen by the load.
-        Some(_) => TcpStream::connect_timeout(&address, ANSWER_WITHIN)
+        Protocol::Https | Protocol::H2 => TcpStream::connect_timeout(&address, ANSWER_WITHIN)
             .map(|_| ())
             .map_err(|error| error.to_string()),
-        None => get(address),
     })?;
     Ok(Subject {
         name: name.to_owned(),
@@ -225,7 +198,7 @@ fn start(
 
 /// One case of one round of one subject.
 fn measure(
-    load: &wrk::Wrk,
+    load: &Load,
     subject: &mut Subject,
     case: &Case,
     time: Duration,
@@ -276,4 +249,4 @@ fn get(server: SocketAddr) -> Result<(), String> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -7,7 +7,7 @@
 //!
 //! - [`report`] is the form all results take, [`rounds`] the interleaving;
 //! - [`process`] starts subjects and reads what they cost from the kernel's scheduler statistics;
-//! - [`dns`], [`dns_xdp`], [`http`], [`tcp`] and [`engine`] are the benchmarks.
+//! - [`dns`], [`dns_xdp`], [`http`], [`idle`], [`tcp`] and [`engine`] are the benchmarks.
 //!
 //! Limits: everything runs over loopback on one machine with at least two cores. There the kernel
 //! does part of a server's receive work on the sender's core, so `cpu_us_per_*` counts the
@@ -19,6 +19,7 @@ pub mod dns_xdp;
 pub mod engine;
 mod error;
 pub mod http;
+pub mod idle;
 pub mod machine;
 pub mod ours;
 pub mod process;

@@ -20,7 +20,8 @@ struct Cli {
 enum Command {
     /// Run one benchmark; the table goes to standard error.
     Bench {
-        /// `decide`, `compile`, `dns`, `dns-xdp`, `http`, `http-new`, `tls` or `tcp`.
+        /// `decide`, `compile`, `dns`, `dns-xdp`, `http`, `http-new`, `http-growth`, `tls`, `h2`, `tcp`
+        /// or `idle-memory`.
         name: String,
         /// Only these peers, comma-separated.
         #[arg(long, value_delimiter = ',')]

@@ -18,6 +18,7 @@ use crate::{
         geography::{Geography, PLACES},
         query::{NAME, ZONE},
     },
+    http::CONNECTIONS_MAX,
     process::{self, Pinned, SUBJECT_CORE},
     report::OURS,
 };
@@ -89,7 +90,7 @@ pub fn write_http(folder: &Path, http: &str, upstream: SocketAddr) -> Result<(),
     let admin = process::free_address()?;
     let node = format!(
         "roles: [http]\n\
-         http: {{ {http}, worker_threads: 1, limits: {{ upstream_idle: 2048 }} }}\n\
+         http: {{ {http}, worker_threads: 1, limits: {{ upstream_idle: {CONNECTIONS_MAX} }} }}\n\
          admin: {{ listen: \"{admin}\" }}\n"
     );
     write_deployment(folder, &node, &one_upstream(upstream, HTTP_ENTRY))

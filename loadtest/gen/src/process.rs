@@ -28,8 +28,8 @@ use crate::GenError;
 pub const SUBJECT_CORE: usize = 0;
 /// Where load and upstreams run.
 pub const LOAD_CORE: usize = 1;
-/// Open files wanted: 1,000 connections on both sides of a proxy and room to spare.
-const OPEN_FILES: u64 = 16_384;
+/// Open files wanted: [`crate::http::CONNECTIONS_MAX`] on both sides of a proxy and room to spare.
+const OPEN_FILES: u64 = 20_000;
 /// How long a subject may take to answer after its start.
 pub const READY_WITHIN: Duration = Duration::from_secs(30);
 /// How long a subject may take to end when asked to.
@@ -110,6 +110,16 @@ impl Pinned {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
         kib.unwrap_or(0) * 1024
+    }
+
+    /// Memory of the process and its descendants that no file backs, in bytes; what several of them
+    /// share counts once. 0 when the system does not say.
+    ///
+    /// Read page by page: the counters of `/proc/PID/status` are kept per core and lag behind.
+    #[must_use]
+    pub fn anonymous_bytes(&self) -> u64 {
+        let of_tree = descendants(self.child.id(), &parents());
+        of_tree.into_iter().map(anonymous_bytes).sum()
     }
 
     /// CPU time used so far by the process and its descendants.
@@ -311,6 +321,16 @@ fn descendants(root: u32, parents: &HashMap<u32, u32>) -> Vec<u32> {
         next += 1;
     }
     found
+}
+
+/// Memory of one process that no file backs, its share of what it shares.
+fn anonymous_bytes(pid: u32) -> u64 {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let line = rollup
+        .lines()
+        .find_map(|line| line.strip_prefix("Pss_Anon:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
 }
 
 /// Nanoseconds on a CPU, all threads of one process. Threads that ended are not counted.

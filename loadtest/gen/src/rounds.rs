@@ -50,10 +50,22 @@ impl Effort {
 pub fn interleave<S>(
     effort: Effort,
     subjects: &mut [S],
+    measure: impl FnMut(&mut S, &mut Samples) -> Result<(), GenError>,
+) -> Result<Samples, GenError> {
+    turns(effort.rounds(), subjects, measure)
+}
+
+/// The same in so many rounds.
+///
+/// # Errors
+/// The first measurement that fails ends the run.
+pub fn turns<S>(
+    rounds: usize,
+    subjects: &mut [S],
     mut measure: impl FnMut(&mut S, &mut Samples) -> Result<(), GenError>,
 ) -> Result<Samples, GenError> {
     let mut samples = Samples::default();
-    for round in 0..effort.rounds() {
+    for round in 0..rounds {
         for turn in 0..subjects.len() {
             let at = (round + turn) % subjects.len();
             measure(&mut subjects[at], &mut samples)?;

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
 };
 
 use crate::GenError;
@@ -20,6 +20,8 @@ pub const LARGE_PATH: &str = "/large";
 const LARGE_BYTES: usize = 100 * 1024;
 /// Longest head; a longer one ends the connection.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Connections waiting to be accepted: a proxy may open thousands at once.
+const BACKLOG: u32 = 4096;
 /// Most header lines.
 const HEADERS_MAX: usize = 64;
 
@@ -32,8 +34,13 @@ pub fn run(address: SocketAddr) -> Result<(), GenError> {
         .enable_io()
         .build()?;
     runtime.block_on(async {
-        let listener = TcpListener::bind(address).await?;
-        serve(listener).await
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        serve(socket.listen(BACKLOG)?).await
     })
 }
 

@@ -6,9 +6,7 @@ use std::{
     time::Duration,
 };
 
-use serde::Deserialize;
-
-use super::{Case, HOST};
+use super::{HOST, load::Totals, suite::Case};
 use crate::{
     GenError,
     process::{self, LOAD_CORE},
@@ -24,27 +22,11 @@ pub(super) struct Wrk {
     scheme: &'static str,
 }
 
-/// The totals of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-pub(super) struct Totals {
-    /// Requests answered.
-    pub(super) requests: u64,
-    /// Answers that were no success, and requests without one.
-    pub(super) failed: u64,
-    /// How long it took.
-    pub(super) duration_us: f64,
-    /// Half of the answers took less.
-    pub(super) p50_us: f64,
-    /// 99 of 100 answers took less.
-    pub(super) p99_us: f64,
-}
-
 impl Wrk {
-    pub(super) fn new(folder: &Path, tls: bool) -> Result<Self, GenError> {
+    pub(super) fn new(folder: &Path, scheme: &'static str) -> Result<Self, GenError> {
         let script = folder.join("wrk.lua");
         process::write(&script, include_str!("../../templates/wrk.lua"))?;
         let program = process::find("wrk", "wrk")?;
-        let scheme = if tls { "https" } else { "http" };
         Ok(Self {
             program,
             script,

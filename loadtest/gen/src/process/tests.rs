@@ -34,6 +34,17 @@ fn cpu_of_children_counts() {
     }
 }
 
+#[test]
+fn anonymous_memory_is_seen() {
+    let waiting = shell("sleep 60; true").unwrap();
+    let mut looks = 0;
+    while waiting.anonymous_bytes() == 0 {
+        looks += 1;
+        assert!(looks < 3_000, "no memory is seen");
+        pause(LOOK_EVERY);
+    }
+}
+
 /// Whether a process does anything; one that ended and waits for its parent's look does not.
 fn runs(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
