@@ -29,4 +29,5 @@ pub use steered::{SrvName, SrvTarget, Svcb, SvcbName};
 pub use traffic::{
     Affinity, Balance, Fault, HEADER_LEN_MAX, HeaderError, HeaderName, HeaderRules, HeaderValue,
     Priority, RateKey, RateLimit, Redirect, RetryBudget, Rewrite, Traffic, TrafficSplit,
+    UpstreamTls,
 };

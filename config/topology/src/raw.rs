@@ -30,7 +30,7 @@ pub use service::{
 pub use steered::{RawSrv, RawSvcb, RawSvcbName};
 pub use traffic::{
     RateEach, RawAbort, RawAffinity, RawDelay, RawFault, RawHeader, RawHeaderRules, RawRateLimit,
-    RawRedirect, RawRetryBudget, RawRewrite, RawTraffic, RawTrafficSplit,
+    RawRedirect, RawRetryBudget, RawRewrite, RawTraffic, RawTrafficSplit, RawUpstreamTls,
 };
 
 /// What exists: regions with their endpoints, services, machines, DNS zones and known clients.

@@ -131,7 +131,7 @@ impl Encrypted {
 }
 
 fn acceptor(store: &Arc<CertStore>, alpn: &[u8]) -> Result<TlsAcceptor, DnsError> {
-    let config = store.server_config(&[alpn]).map_err(DnsError::Tls)?;
+    let config = store.server_config(&[alpn], None).map_err(DnsError::Tls)?;
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 

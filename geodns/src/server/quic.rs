@@ -53,7 +53,7 @@ pub(super) fn open(
     tcp: TcpSettings,
 ) -> Result<Endpoint, DnsError> {
     let tls = certificates
-        .server_config(&[b"doq"])
+        .server_config(&[b"doq"], None)
         .map_err(DnsError::Tls)?;
     let crypto = QuicServerConfig::try_from(tls).map_err(|_| DnsError::NoQuicCipher)?;
     let mut transport = TransportConfig::default();

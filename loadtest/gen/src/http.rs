@@ -134,24 +134,23 @@ fn growth(suite: &Suite, rows: &[Row]) -> Vec<Growth> {
 }
 
 fn metrics(case: &Case) -> Vec<Metric> {
-    let metric = |name: &str, unit, better, goals: Vec<(&'static str, f64)>| Metric {
-        name: format!("{name}_{}", case.name),
+    let metric = |name: String, unit, better| Metric {
+        name,
         unit,
         better,
-        goals,
+        goals: Vec::new(),
     };
     let (more, less) = (Better::Higher, Better::Lower);
-    let goals = case.goal.map(|goal| ("haproxy", goal));
+    let [rate, cpu, p50, p99] = case.metrics();
+    let goal = case.goal.map(|goal| ("haproxy", goal));
     vec![
-        metric("requests_per_second", "1/s", more, Vec::new()),
-        metric(
-            "cpu_us_per_request",
-            "us",
-            less,
-            goals.into_iter().collect(),
-        ),
-        metric("p50_ms", "ms", less, Vec::new()),
-        metric("p99_ms", "ms", less, Vec::new()),
+        metric(rate, "1/s", more),
+        Metric {
+            goals: goal.into_iter().collect(),
+            ..metric(cpu, "us", less)
+        },
+        metric(p50, "ms", less),
+        metric(p99, "ms", less),
     ]
 }
 
@@ -213,14 +212,16 @@ fn measure(
             detail: format!("{result:?} in case {}", case.name),
         });
     }
-    let mut add = |metric: &str, value| {
-        samples.add(&subject.name, &format!("{metric}_{}", case.name), value);
-    };
     let requests = result.requests as f64;
-    add("requests_per_second", requests * 1e6 / result.duration_us);
-    add("cpu_us_per_request", used.as_secs_f64() * 1e6 / requests);
-    add("p50_ms", result.p50_us / 1e3);
-    add("p99_ms", result.p99_us / 1e3);
+    let values = [
+        requests * 1e6 / result.duration_us,
+        used.as_secs_f64() * 1e6 / requests,
+        result.p50_us / 1e3,
+        result.p99_us / 1e3,
+    ];
+    for (metric, value) in case.metrics().iter().zip(values) {
+        samples.add(&subject.name, metric, value);
+    }
     Ok(())
 }
 

@@ -104,12 +104,12 @@ fn metrics() -> Vec<Metric> {
     };
     let (more, less) = (Better::Higher, Better::Lower);
     vec![
-        metric("exchanges_per_second_pingpong", "1/s", more, &[]),
-        metric("cpu_us_per_exchange_pingpong", "us", less, &[]),
-        metric("exchanges_per_second_new", "1/s", more, &[]),
-        metric("cpu_us_per_exchange_new", "us", less, &[]),
-        metric("megabytes_per_second_bulk", "MB/s", more, &[]),
-        metric("cpu_us_per_megabyte_bulk", "us", less, &[("haproxy", 0.4)]),
+        metric("pingpongs_per_second", "1/s", more, &[]),
+        metric("pingpong_cpu_us", "us", less, &[]),
+        metric("connects_per_second", "1/s", more, &[]),
+        metric("connect_cpu_us", "us", less, &[]),
+        metric("bulk_megabytes_per_second", "MB/s", more, &[]),
+        metric("bulk_cpu_ms_per_100mb", "ms", less, &[("haproxy", 0.4)]),
     ]
 }
 
@@ -179,22 +179,24 @@ fn measure(
             detail: format!("{moved:?} of {}", kind.as_str()),
         });
     }
-    let (done, per_second, per_one) = match kind {
-        Kind::Bulk => (moved.bytes as f64 / 1e6, "megabytes", "megabyte"),
-        _ => (moved.exchanges as f64, "exchanges", "exchange"),
+    let (megabytes, exchanges) = (moved.bytes as f64 / 1e6, moved.exchanges as f64);
+    let [(rate, done), (cpu, cost)] = match kind {
+        Kind::Bulk => [
+            ("bulk_megabytes_per_second", megabytes),
+            // µs for each MB are a tenth of ms for 100 MB.
+            ("bulk_cpu_ms_per_100mb", used / megabytes / 10.0),
+        ],
+        Kind::Pingpong => [
+            ("pingpongs_per_second", exchanges),
+            ("pingpong_cpu_us", used / exchanges),
+        ],
+        Kind::New => [
+            ("connects_per_second", exchanges),
+            ("connect_cpu_us", used / exchanges),
+        ],
     };
-    let name = kind.as_str();
-    let rate = done / moved.seconds;
-    samples.add(
-        &subject.name,
-        &format!("{per_second}_per_second_{name}"),
-        rate,
-    );
-    samples.add(
-        &subject.name,
-        &format!("cpu_us_per_{per_one}_{name}"),
-        used / done,
-    );
+    samples.add(&subject.name, rate, done / moved.seconds);
+    samples.add(&subject.name, cpu, cost);
     Ok(())
 }
 

@@ -12,6 +12,7 @@
 //!
 //! Keys never reach a log: errors name files.
 
+mod client;
 mod load;
 mod table;
 mod watch;
@@ -22,11 +23,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use client::{ClientFiles, ClientTls, Demand, client_verifier};
 use table::Table;
 pub use watch::{CertWatcher, WatchError};
 
@@ -123,6 +126,18 @@ pub enum CertError {
         #[source]
         source: rustls::Error,
     },
+    /// A certificate is no authority's.
+    #[error("{}: {source}", file.display())]
+    Authority {
+        /// The file.
+        file: PathBuf,
+        /// What rustls said.
+        #[source]
+        source: rustls::Error,
+    },
+    /// rustls refuses what it was built with, or a name.
+    #[error("TLS: {0}")]
+    Library(#[source] rustls::Error),
     /// Neither the configuration nor the certificate gives a name.
     #[error("{}: the certificate has no DNS name and none is configured", file.display())]
     Nameless {
@@ -217,20 +232,25 @@ impl CertStore {
         &self.config
     }
 
-    /// A rustls server configuration (ring; TLS 1.2 and 1.3; no client
-    /// certificates) that serves from this store and offers `alpn` in order.
+    /// A rustls server configuration (ring; TLS 1.2 and 1.3) that serves from this store, offers
+    /// `alpn` in order and, with `clients`, judges the certificates of those.
     ///
     /// # Errors
     /// rustls refuses the provider's protocol versions: a build without TLS 1.2.
     pub fn server_config(
         self: &Arc<Self>,
         alpn: &[&[u8]],
+        clients: Option<Arc<dyn ClientCertVerifier>>,
     ) -> Result<rustls::ServerConfig, rustls::Error> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
+        let builder = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?;
+        let builder = match clients {
+            Some(verifier) => builder.with_client_cert_verifier(verifier),
+            None => builder.with_no_client_auth(),
+        };
+        let mut config =
+            builder.with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
         config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
         Ok(config)
     }

@@ -97,6 +97,31 @@ pub struct HttpsConfig {
     /// or `refuse`.
     #[serde(default)]
     pub unmatched: Unmatched,
+    /// Certificates of clients. Default: none is asked for.
+    pub clients: Option<ClientsConfig>,
+}
+
+/// Whose certificates clients may show.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClientsConfig {
+    /// PEM file with the certificates of the authorities that are believed.
+    pub ca: PathBuf,
+    /// `required` (default): without a good certificate there is no connection; `optional`: one that is
+    /// shown must be good.
+    #[serde(default)]
+    pub demand: ClientDemand,
+}
+
+/// See [`ClientsConfig::demand`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientDemand {
+    /// None is as good as a good one.
+    Optional,
+    /// A good one.
+    #[default]
+    Required,
 }
 
 /// One certificate and its key.

@@ -31,6 +31,7 @@ use crate::metrics::{RefusedFor, ServiceMetrics, Unrouted};
 use crate::route::Lookup;
 use crate::table::{Route, Service, Table};
 use crate::traffic::{self, location};
+use crate::upstream_tls::Ready;
 
 /// The state of one request.
 pub(crate) struct Exchange {
@@ -242,6 +243,17 @@ impl Routed {
     /// What every request of its service needs.
     fn service(&self) -> &Service {
         self.table.service(self.service)
+    }
+
+    /// How its endpoint is to be spoken to.
+    ///
+    /// # Errors
+    /// TLS, and its files could never be read.
+    pub(crate) fn tls(&self) -> Result<Option<Arc<Ready>>, Failure> {
+        match &self.service().tls {
+            None => Ok(None),
+            Some(tls) => tls.ready().map(Some).ok_or(Failure::Local),
+        }
     }
 
     /// Its service's metrics.

@@ -55,6 +55,7 @@ mod route;
 mod server;
 mod table;
 mod traffic;
+mod upstream_tls;
 mod watch;
 mod websocket;
 mod worker;

@@ -83,9 +83,17 @@ impl Proxy {
 
     fn peer(&self, session: &Session, routed: &mut Routed) -> Option<HttpPeer> {
         let left = routed.time_left(Instant::now());
+        let tls = routed.tls().ok()?;
         let address = routed.begin_attempt()?.socket_addr();
         let route = routed.route();
-        let mut peer = HttpPeer::new(address, false, String::new());
+        let name = tls
+            .as_ref()
+            .map_or_else(String::new, |tls| tls.name_text.clone());
+        let mut peer = HttpPeer::new(address, tls.is_some(), name);
+        if let Some(tls) = tls {
+            peer.options.ca.clone_from(&tls.authorities);
+            peer.client_cert_key.clone_from(&tls.identity);
+        }
         let connect = Some(route.connect_timeout.min(left));
         peer.options.connection_timeout = connect;
         peer.options.total_connection_timeout = connect;

@@ -7,7 +7,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 
-use meridian_accept::certs::CertWatcher;
+use meridian_accept::certs::{CertWatcher, Demand, client_verifier};
 use meridian_accept::{
     BindError, BindOptions, CertError, CertStore, ConnectionLimit, PortSharing, bind_tcp,
 };
@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::attempt::ATTEMPTS_MAX;
 use crate::common::Common;
-use crate::config::HttpSettings;
+use crate::config::{ClientDemand, ClientsConfig, HttpSettings};
 use crate::metrics::HttpMetrics;
 use crate::passive::PassiveSink;
 use crate::proxy::Proxy;
@@ -141,9 +141,16 @@ impl HttpServer {
             None => None,
             Some(config) => Some(CertStore::load(config)?),
         };
+        let clients = match &settings.clients {
+            None => None,
+            Some(clients) => Some(client_verifier(&clients.ca, demand(clients))?),
+        };
         let acceptor = match &certificates {
             None => None,
-            Some(store) => Some(TlsAcceptor::from(Arc::new(store.server_config(ALPN)?))),
+            Some(store) => {
+                let config = store.server_config(ALPN, clients)?;
+                Some(TlsAcceptor::from(Arc::new(config)))
+            }
         };
         let mut listeners = Listeners::default();
         let plain = listeners.bind(&settings.plain, None, settings.workers)?;
@@ -277,6 +284,13 @@ fn open(address: SocketAddr, options: BindOptions) -> Result<StdListener, HttpEr
     bind_tcp(address, options)?
         .into_std()
         .map_err(|source| HttpError::Socket { address, source })
+}
+
+fn demand(clients: &ClientsConfig) -> Demand {
+    match clients.demand {
+        ClientDemand::Optional => Demand::Optional,
+        ClientDemand::Required => Demand::Required,
+    }
 }
 
 /// What all workers are made from.

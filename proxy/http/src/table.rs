@@ -21,6 +21,7 @@ use crate::metrics::{HttpMetrics, ServiceMetrics};
 use crate::passive::{FailureRuns, PassiveSink, Thresholds};
 use crate::route::{Pattern, RouteTable};
 use crate::traffic::{Clock, EndpointStats, Headers, RateLimiter, ServiceStats, Target};
+use crate::upstream_tls::UpstreamTls;
 
 /// Keep the draws of splits and faults apart from those of the engine.
 const SPLIT_STREAM: u64 = 0x7370_6c69_7400_0000;
@@ -48,6 +49,8 @@ pub(crate) struct Service {
     pub(crate) metrics: ServiceMetrics,
     pub(crate) stats: Arc<ServiceStats>,
     pub(crate) traffic: Traffic,
+    /// How its endpoints are spoken to; `None` is clear text.
+    pub(crate) tls: Option<Arc<UpstreamTls>>,
 }
 
 /// One route, ready for use.
@@ -150,6 +153,11 @@ impl Table {
         let services = topology.services.iter();
         let services = services
             .map(|service| Service {
+                tls: service
+                    .traffic
+                    .tls
+                    .as_ref()
+                    .map(|settings| known.tls(service, settings)),
                 metrics: metrics.service(service.id.as_str()),
                 stats: known
                     .services
@@ -157,7 +165,7 @@ impl Table {
                     .cloned()
                     .cloned()
                     .unwrap_or_default(),
-                traffic: service.traffic,
+                traffic: service.traffic.clone(),
             })
             .collect();
         let endpoints = topology.endpoints.iter();
@@ -214,6 +222,7 @@ struct Known<'b> {
     services: HashMap<&'b ServiceId, &'b Arc<ServiceStats>>,
     endpoints: HashMap<&'b EndpointId, &'b Arc<EndpointStats>>,
     rates: HashMap<&'b str, &'b Arc<RateLimiter>>,
+    tls: HashMap<&'b ServiceId, &'b Arc<UpstreamTls>>,
 }
 
 impl<'b> Known<'b> {
@@ -223,7 +232,11 @@ impl<'b> Known<'b> {
         };
         let (services, endpoints) = (&before.topology().services, &before.topology().endpoints);
         let rates = before.routes.iter();
+        let tls = services.iter().zip(&before.services);
         Self {
+            tls: tls
+                .filter_map(|(service, known)| Some((&service.id, known.tls.as_ref()?)))
+                .collect(),
             services: services
                 .iter()
                 .map(|service| &service.id)
@@ -237,6 +250,17 @@ impl<'b> Known<'b> {
             rates: rates
                 .filter_map(|route| Some((&*route.name, route.rate.as_ref()?)))
                 .collect(),
+        }
+    }
+}
+
+impl Known<'_> {
+    /// What was read already, or else what the files say.
+    fn tls(&self, service: &model::Service, settings: &model::UpstreamTls) -> Arc<UpstreamTls> {
+        let same = self.tls.get(&service.id);
+        match same.filter(|known| known.settings() == settings) {
+            Some(same) => Arc::clone(same),
+            None => Arc::new(UpstreamTls::new(settings.clone())),
         }
     }
 }

@@ -24,6 +24,9 @@ pub(crate) async fn watch(view: View<Table>, outliers: Toggle, shutdown: Cancell
         }
         let table = view.full();
         for service in table.services() {
+            if let Some(tls) = &service.tls {
+                tls.refresh();
+            }
             let in_flight = service.stats.in_flight();
             service.metrics.in_flight.set(i64::from(in_flight));
         }

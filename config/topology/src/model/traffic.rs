@@ -58,7 +58,7 @@ impl Default for RetryBudget {
 }
 
 /// How each node spreads and bounds a service's HTTP requests.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Traffic {
     /// Which endpoint of the chosen region gets a request.
     pub balance: Balance,
@@ -68,6 +68,20 @@ pub struct Traffic {
     pub max_in_flight_per_endpoint: Option<u32>,
     /// Bound of the retries.
     pub retry_budget: RetryBudget,
+    /// How its endpoints are spoken to; `None` is clear text.
+    #[serde(default)]
+    pub tls: Option<UpstreamTls>,
+}
+
+/// TLS to a service's endpoints. The files are the node's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamTls {
+    /// Asked for (SNI), and what the endpoint's certificate must be for.
+    pub server_name: DnsName,
+    /// PEM file with the authorities that are believed; `None` is the system's.
+    pub authorities: Option<String>,
+    /// PEM files of the chain and the private key that are shown to endpoints that ask.
+    pub identity: Option<(String, String)>,
 }
 
 /// Why a text is no header field's name or value.

@@ -23,6 +23,23 @@ pub struct RawTraffic {
     pub max_in_flight_per_endpoint: Option<Field<u32>>,
     /// How much of the load retries may be.
     pub retry_budget: Option<RawRetryBudget>,
+    /// TLS to its endpoints. Default: clear text.
+    pub tls: Option<RawUpstreamTls>,
+}
+
+/// TLS to a service's endpoints. Files are read by each node, again when they change.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "UpstreamTls")]
+pub struct RawUpstreamTls {
+    /// The name that is asked for (SNI), and that the endpoint's certificate must be for.
+    pub server_name: Field<DnsName>,
+    /// PEM file with the certificates of the authorities that are believed. Default: the system's.
+    pub ca: Option<Field<String>>,
+    /// PEM file with the certificate chain that is shown to endpoints that ask for one.
+    pub certificate: Option<Field<String>>,
+    /// PEM file with its private key.
+    pub key: Option<Field<String>>,
 }
 
 /// How much of a service's load retries may be, at one node.

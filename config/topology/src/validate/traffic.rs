@@ -4,11 +4,11 @@ use super::Checker;
 use crate::door::{Code, Field, Mistake, Source, Span, Spanned};
 use crate::model::{
     Affinity, Fault, HeaderName, HeaderRules, HeaderValue, RateKey, RateLimit, Redirect,
-    RetryBudget, Rewrite, Traffic, TrafficSplit,
+    RetryBudget, Rewrite, Traffic, TrafficSplit, UpstreamTls,
 };
 use crate::raw::{
     RateEach, RawAffinity, RawFault, RawHeader, RawHeaderRules, RawRateLimit, RawRedirect,
-    RawRetryBudget, RawRewrite, RawTraffic, RawTrafficSplit,
+    RawRetryBudget, RawRewrite, RawTraffic, RawTrafficSplit, RawUpstreamTls,
 };
 use crate::units::{Millis, Ratio};
 
@@ -30,11 +30,38 @@ impl Checker {
             Some(budget) => self.retry_budget(source, budget),
             None => Some(default.retry_budget),
         };
+        let tls = match &raw.tls {
+            Some(tls) => self.upstream_tls(source, tls).map(Some),
+            None => Some(None),
+        };
         Some(Traffic {
             balance: balance?,
             max_in_flight: whole?,
             max_in_flight_per_endpoint: each?,
             retry_budget: retry_budget?,
+            tls: tls?,
+        })
+    }
+
+    fn upstream_tls(&mut self, source: &Source, raw: &RawUpstreamTls) -> Option<UpstreamTls> {
+        let server_name = self.field(source, &raw.server_name).cloned();
+        let authorities = self.optional(source, raw.ca.as_ref());
+        let certificate = self.optional(source, raw.certificate.as_ref())?;
+        let key = self.optional(source, raw.key.as_ref())?;
+        let identity = match (certificate, key) {
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            (None, None) => None,
+            _ => {
+                let mistake = Mistake::new("`certificate` and `key` belong together")
+                    .help("name both, or neither");
+                self.wrong(source, raw.server_name.span, Code::CONFLICT, mistake);
+                return None;
+            }
+        };
+        Some(UpstreamTls {
+            server_name: server_name?,
+            authorities: authorities?,
+            identity,
         })
     }
 

@@ -32,7 +32,8 @@ pub struct Suite {
 /// One load, and how much CPU of HAProxy's we may take for it.
 #[derive(Debug)]
 pub(super) struct Case {
-    /// What its metrics' names end with.
+    /// What its metrics' names end with; empty where each request is a connection and nothing else is
+    /// measured.
     pub(super) name: &'static str,
     pub(super) connections: usize,
     pub(super) path: &'static str,
@@ -64,6 +65,26 @@ impl Case {
         }
     }
 
+    /// What its metrics are called: rate, CPU, and how long half and 99 of 100 requests take.
+    pub(super) fn metrics(&self) -> [String; 4] {
+        if self.name.is_empty() {
+            let of_connections = [
+                "connections_per_second",
+                "cpu_us_per_connection",
+                "p50_ms",
+                "p99_ms",
+            ];
+            return of_connections.map(str::to_owned);
+        }
+        let of_requests = [
+            "requests_per_second",
+            "cpu_us_per_request",
+            "p50_ms",
+            "p99_ms",
+        ];
+        of_requests.map(|metric| format!("{metric}_{}", self.name))
+    }
+
     const fn at_most(self, goal: f64) -> Self {
         Self {
             goal: Some(goal),
@@ -81,7 +102,7 @@ pub const HTTP: Suite = Suite {
         Case::kept("64", 64).at_most(0.95),
         Case::kept("1000", 1_000).at_most(0.95),
         Case {
-            name: "100k",
+            name: "100kb",
             connections: 64,
             path: responder::LARGE_PATH,
             fresh: false,
@@ -95,7 +116,7 @@ pub const NEW: Suite = Suite {
     name: "http-new",
     peers: &PEERS,
     protocol: Protocol::Http,
-    cases: &[Case::fresh("new", 64)],
+    cases: &[Case::fresh("", 64)],
     growth: &[],
 };
 /// Up to as many connections as one process may hold on both sides.

@@ -33,13 +33,7 @@ fn certified_key(
     provider: &CryptoProvider,
 ) -> Result<CertifiedKey, CertError> {
     let chain = chain(&source.certificate)?;
-    warn_if_readable_by_others(&source.key);
-    let text = read(&source.key)?;
-    let key = PrivateKeyDer::from_pem_slice(&text).map_err(|error| CertError::Pem {
-        file: source.key.clone(),
-        wanted: "private key",
-        source: error,
-    })?;
+    let key = key(&source.key)?;
     CertifiedKey::from_der(chain, key, provider).map_err(|error| CertError::Pair {
         certificate: source.certificate.clone(),
         key: source.key.clone(),
@@ -47,7 +41,19 @@ fn certified_key(
     })
 }
 
-fn chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, CertError> {
+/// The private key in a file.
+pub(super) fn key(file: &Path) -> Result<PrivateKeyDer<'static>, CertError> {
+    warn_if_readable_by_others(file);
+    let text = read(file)?;
+    PrivateKeyDer::from_pem_slice(&text).map_err(|error| CertError::Pem {
+        file: file.to_owned(),
+        wanted: "private key",
+        source: error,
+    })
+}
+
+/// The certificates in a file, one at least.
+pub(super) fn chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, CertError> {
     let fail = |source| CertError::Pem {
         file: file.to_owned(),
         wanted: "certificate",

@@ -199,7 +199,7 @@ async fn handshake(
         .with_root_certificates(roots)
         .with_no_client_auth();
     client.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let server = Arc::new(store.server_config(&[b"http/1.1"]).unwrap());
+    let server = Arc::new(store.server_config(&[b"http/1.1"], None).unwrap());
 
     let (near, far) = tokio::io::duplex(16 * 1024);
     let name = ServerName::try_from(name.to_owned()).unwrap();

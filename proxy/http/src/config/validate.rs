@@ -8,8 +8,8 @@ use std::time::Duration;
 use meridian_accept::{CertConfig, CertSource, Expect, TrustedSources};
 
 use super::{
-    ClientFrom, EjectionConfig, HEAD_BYTES_RANGE, HttpConfig, HttpsConfig, LISTENERS_MAX,
-    LaneChoice, LimitsConfig, ProxyProtocol, TIMEOUT_MAX, Toggle, WORKERS_MAX,
+    ClientFrom, ClientsConfig, EjectionConfig, HEAD_BYTES_RANGE, HttpConfig, HttpsConfig,
+    LISTENERS_MAX, LaneChoice, LimitsConfig, ProxyProtocol, TIMEOUT_MAX, Toggle, WORKERS_MAX,
 };
 use crate::passive::Thresholds;
 
@@ -53,6 +53,7 @@ pub struct HttpSettings {
     pub(crate) plain: Vec<SocketAddr>,
     pub(crate) tls: Vec<SocketAddr>,
     pub(crate) certificates: Option<CertConfig>,
+    pub(crate) clients: Option<ClientsConfig>,
     pub(crate) trusted: TrustedSources,
     pub(crate) proxy_protocol: Expect,
     pub(crate) decision_headers: Toggle,
@@ -93,14 +94,19 @@ impl HttpConfig {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let (tls, certificates) = match self.https {
-            None => (Vec::new(), None),
-            Some(https) => (https.listen.clone(), Some(https.into_certificates())),
+        let (tls, clients, certificates) = match self.https {
+            None => (Vec::new(), None, None),
+            Some(https) => (
+                https.listen.clone(),
+                https.clients.clone(),
+                Some(https.into_certificates()),
+            ),
         };
         Ok(HttpSettings {
             plain: self.listen,
             tls,
             certificates,
+            clients,
             trusted: TrustedSources::new(self.trusted_proxies),
             proxy_protocol: match self.proxy_protocol {
                 ProxyProtocol::Off => Expect::Off,

@@ -16,6 +16,7 @@
 //! - `body`, `chunked`: where a body ends.
 //! - `upload`: the request's way; what of it can be sent again.
 //! - `wire`: both ways at once, with their timeouts.
+//! - `upstream`: a connection to an endpoint, in clear text or TLS.
 //! - `pool`, `buffer`: what a worker keeps between requests.
 //!
 //! Limits: a request is sent again only while head and body are below 64 KiB; a head of an answer has
@@ -29,22 +30,21 @@ mod pool;
 mod request;
 mod response;
 mod upload;
+mod upstream;
 mod wire;
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Buf;
 use http::Method;
 use meridian_telemetry::access::HttpDetails;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::answer::{self, Answer};
 use crate::attempt::{Failure, Sent, Stage};
 use crate::common::Common;
 use crate::downstream::Downstream;
-use crate::exchange::{Asked, Exchange, Origin, Routed, note};
+use crate::exchange::{Asked, Exchange, Origin, note};
 use crate::fields::{Fields, write_field};
 use crate::head::Head;
 use crate::record::{Fault, Seen};
@@ -54,6 +54,7 @@ use buffer::Buffers;
 use pool::Pool;
 use request::Request;
 use upload::Upload;
+use upstream::{Target, Upstream};
 use wire::{Patience, Trouble, Wire};
 
 /// How often idle upstream connections are looked at.
@@ -313,18 +314,22 @@ impl Passage<'_> {
         let Some(routed) = self.exchange.routed.as_mut() else {
             return local();
         };
-        let Some(address) = routed
-            .begin_attempt()
-            .map(|endpoint| endpoint.socket_addr())
-        else {
+        let Ok(tls) = routed.tls() else {
             return local();
         };
+        let Some(endpoint) = routed.begin_attempt() else {
+            return local();
+        };
+        let target = Target::new(endpoint.socket_addr(), tls);
         let lane = &self.shared.lane;
-        let connected = match lane.pool.take(address, self.exchange.started) {
+        let connected = match lane.pool.take(target.place, self.exchange.started) {
             Some(stream) => Ok((stream, Origin::Pooled)),
-            None => connect(address, routed)
-                .await
-                .map(|stream| (stream, Origin::Fresh)),
+            None => {
+                let patience = routed.route().connect_timeout;
+                let patience = patience.min(routed.time_left(Instant::now()));
+                let connected = target.connect(patience).await;
+                connected.map(|stream| (stream, Origin::Fresh))
+            }
         };
         let (mut stream, origin) = match connected {
             Ok(connected) => connected,
@@ -336,7 +341,7 @@ impl Passage<'_> {
             outcome.map(|kept| {
                 if kept {
                     let now = self.exchange.first_byte.unwrap_or_else(Instant::now);
-                    lane.pool.keep(address, stream, now);
+                    lane.pool.keep(target.place, stream, now);
                 }
                 self.after()
             }),
@@ -344,7 +349,7 @@ impl Passage<'_> {
     }
 
     /// Sends the request and passes the answer on; says whether the upstream takes another request.
-    async fn exchange_with(&mut self, stream: &mut TcpStream) -> Result<bool, Trouble> {
+    async fn exchange_with(&mut self, stream: &mut Upstream) -> Result<bool, Trouble> {
         let Some(routed) = self.exchange.routed.as_ref() else {
             return Err(Trouble::Upstream(Failure::Local));
         };
@@ -436,18 +441,4 @@ fn finish_head(head: &mut Vec<u8>, shared: &Shared, exchange: &Exchange, closing
         head.extend_from_slice(b"connection: close\r\n");
     }
     head.extend_from_slice(b"\r\n");
-}
-
-async fn connect(address: SocketAddr, routed: &Routed) -> Result<TcpStream, Failure> {
-    let patience = routed.route().connect_timeout;
-    let patience = patience.min(routed.time_left(Instant::now()));
-    match timeout(patience, TcpStream::connect(address)).await {
-        Ok(Ok(stream)) => {
-            // Requests are written whole. A socket that refuses is about to fail anyway.
-            let _ = stream.set_nodelay(true);
-            Ok(stream)
-        }
-        Ok(Err(error)) => Err(Failure::of_connecting(&error)),
-        Err(_) => Err(Failure::ConnectTimeout),
-    }
 }

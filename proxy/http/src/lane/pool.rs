@@ -5,7 +5,15 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpStream;
+use super::upstream::Upstream;
+
+/// Where connections that can stand in for each other lead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Place {
+    pub(super) address: SocketAddr,
+    /// Tells configurations of TLS apart: where this one lies in memory; 0 is clear text.
+    pub(super) tls: usize,
+}
 
 /// Connections that wait for the next request, the one used last on top. The lock is only ever taken by the
 /// worker's own thread.
@@ -18,13 +26,13 @@ pub(super) struct Pool {
 
 #[derive(Debug, Default)]
 struct Idle {
-    by_address: HashMap<SocketAddr, Vec<Kept>>,
+    by_place: HashMap<Place, Vec<Kept>>,
     count: usize,
 }
 
 #[derive(Debug)]
 struct Kept {
-    stream: TcpStream,
+    stream: Upstream,
     since: Instant,
 }
 
@@ -38,14 +46,14 @@ impl Pool {
         }
     }
 
-    /// A connection to an address that was alive when last heard of.
-    pub(super) fn take(&self, address: SocketAddr, now: Instant) -> Option<TcpStream> {
+    /// A connection to a place that was alive when last heard of.
+    pub(super) fn take(&self, place: Place, now: Instant) -> Option<Upstream> {
         let mut idle = self.idle.lock().ok()?;
-        let Idle { by_address, count } = &mut *idle;
-        let kept = by_address.get_mut(&address)?;
-        while let Some(Kept { stream, since }) = kept.pop() {
+        let Idle { by_place, count } = &mut *idle;
+        let kept = by_place.get_mut(&place)?;
+        while let Some(Kept { mut stream, since }) = kept.pop() {
             *count -= 1;
-            if now.saturating_duration_since(since) < self.idle_time && is_quiet(&stream) {
+            if now.saturating_duration_since(since) < self.idle_time && stream.is_quiet() {
                 return Some(stream);
             }
         }
@@ -53,14 +61,14 @@ impl Pool {
     }
 
     /// Keeps a connection whose last answer is over; beyond the bound it is closed.
-    pub(super) fn keep(&self, address: SocketAddr, stream: TcpStream, now: Instant) {
+    pub(super) fn keep(&self, place: Place, stream: Upstream, now: Instant) {
         let Ok(mut idle) = self.idle.lock() else {
             return;
         };
         if idle.count < self.idle_max {
             idle.count += 1;
             let kept = Kept { stream, since: now };
-            idle.by_address.entry(address).or_default().push(kept);
+            idle.by_place.entry(place).or_default().push(kept);
         }
     }
 
@@ -69,27 +77,20 @@ impl Pool {
         let Ok(mut idle) = self.idle.lock() else {
             return;
         };
-        idle.by_address.retain(|_, kept| {
-            kept.retain(|kept| {
-                now.saturating_duration_since(kept.since) < self.idle_time && is_quiet(&kept.stream)
+        idle.by_place.retain(|_, kept| {
+            kept.retain_mut(|kept| {
+                now.saturating_duration_since(kept.since) < self.idle_time && kept.stream.is_quiet()
             });
             !kept.is_empty()
         });
-        idle.count = idle.by_address.values().map(Vec::len).sum();
+        idle.count = idle.by_place.values().map(Vec::len).sum();
     }
-}
-
-/// Nothing has come from the other end: no byte that nobody asked for, and no end. Costs a system call only
-/// when something has.
-fn is_quiet(stream: &TcpStream) -> bool {
-    let mut byte = [0];
-    matches!(stream.try_read(&mut byte), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
 }
 
 #[cfg(test)]
 mod tests {
     use tokio::io::AsyncWriteExt;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 
@@ -104,15 +105,18 @@ mod tests {
     #[tokio::test]
     async fn connections_are_lent_again_while_they_are_good() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let place = Place {
+            address: listener.local_addr().unwrap(),
+            tls: 0,
+        };
         let (pool, now) = (Pool::new(2, HOUR), Instant::now());
-        assert!(pool.take(address, now).is_none());
+        assert!(pool.take(place, now).is_none());
         let (one, mut chatty) = pair(&listener).await;
-        pool.keep(address, one, now);
-        assert!(pool.take(address, now + HOUR).is_none(), "too old");
+        pool.keep(place, Upstream::Plain(one), now);
+        assert!(pool.take(place, now + HOUR).is_none(), "too old");
         for speak in [true, false] {
             let (two, mut theirs) = pair(&listener).await;
-            pool.keep(address, two, now);
+            pool.keep(place, Upstream::Plain(two), now);
             if speak {
                 theirs
                     .write_all(b"HTTP/1.1 408 Too late\r\n\r\n")
@@ -138,16 +142,19 @@ mod tests {
     #[tokio::test]
     async fn no_more_are_kept_than_agreed() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let place = Place {
+            address: listener.local_addr().unwrap(),
+            tls: 0,
+        };
         let (pool, now) = (Pool::new(2, HOUR), Instant::now());
         let mut theirs = Vec::new();
         for _ in 0..3 {
             let (ours, other) = pair(&listener).await;
             theirs.push(other);
-            pool.keep(address, ours, now);
+            pool.keep(place, Upstream::Plain(ours), now);
         }
-        assert!(pool.take(address, now).is_some());
-        assert!(pool.take(address, now).is_some());
-        assert!(pool.take(address, now).is_none());
+        assert!(pool.take(place, now).is_some());
+        assert!(pool.take(place, now).is_some());
+        assert!(pool.take(place, now).is_none());
     }
 }

@@ -6,10 +6,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::AsyncWrite;
-use tokio::net::TcpStream;
 
 use super::body::Rest;
 use super::chunked::Malformed;
+use super::upstream::Upstream;
 use crate::downstream::Downstream;
 
 /// Bytes of a request that are kept to be sent again, head included.
@@ -101,7 +101,7 @@ impl Upload {
         &mut self,
         context: &mut Context<'_>,
         client: &mut Downstream,
-        upstream: &mut TcpStream,
+        upstream: &mut Upstream,
     ) -> Poll<Result<(), Broken>> {
         if self.sent < self.bytes.len() {
             let written = Pin::new(upstream).poll_write(context, &self.bytes[self.sent..]);

@@ -9,13 +9,13 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 use super::body::Rest;
 use super::buffer::{Buffer, Buffers};
 use super::response::{Reading, Response};
 use super::upload::{Broken, Upload};
+use super::upstream::Upstream;
 use crate::attempt::Failure;
 use crate::downstream::Downstream;
 
@@ -56,7 +56,7 @@ pub(super) struct Patience {
 pub(super) struct Wire<'w> {
     pub(super) patience: Patience,
     pub(super) client: &'w mut Downstream,
-    pub(super) upstream: &'w mut TcpStream,
+    pub(super) upstream: &'w mut Upstream,
     pub(super) upload: &'w mut Upload,
     pub(super) buffers: &'w Buffers,
     /// Bytes of the answer; lent while there are some.

@@ -12,6 +12,7 @@
 mod client;
 mod node;
 mod upstream;
+mod upstream_tls;
 
 mod bodies;
 mod decide;

@@ -186,22 +186,25 @@ async fn the_least_busy_endpoint_gets_the_request() {
     let upstreams = upstreams::<2>().await;
     let node = Node::start(&shop(&upstreams, "balance: least_request", ""), "");
     upstreams[0].behave(Manner::Hang);
-    let mut hanging = Vec::new();
-    while upstreams[0].requests() == 0 {
+    upstreams[1].behave(Manner::Slow(Duration::from_millis(500)));
+    let mut clients = Vec::new();
+    for number in 0..4 {
         let mut client = connect(node.address).await;
         client
             .send(format!("GET / HTTP/1.1\r\nHost: {SHOP}\r\n\r\n"))
             .await;
-        let both = || upstreams[0].requests() + upstreams[1].requests() > hanging.len();
-        eventually("it arrives", both).await;
-        hanging.push(client);
+        let arrived = || upstreams.iter().map(Upstream::requests).sum::<usize>() > number;
+        eventually("it arrives", arrived).await;
+        clients.push(client);
     }
+    let each: Vec<_> = upstreams.iter().map(Upstream::requests).collect();
+    assert_eq!(each, [2, 2]);
+    node.metric_becomes("meridian_http_requests_in_flight{service=\"shop\"}", 2.0)
+        .await;
+    upstreams[1].behave(Manner::Serve);
     for _ in 0..30 {
         assert!(ask(&node, "").await.text().contains("u1"));
     }
-    assert_eq!(upstreams[0].requests(), 1);
-    node.metric_becomes("meridian_http_requests_in_flight{service=\"shop\"}", 1.0)
-        .await;
 }
 
 #[tokio::test]
