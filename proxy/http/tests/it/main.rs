@@ -24,3 +24,4 @@ mod routing;
 mod telemetry;
 mod tls;
 mod tunnel;
+mod vectors;
