@@ -26,3 +26,4 @@ mod telemetry;
 mod tls;
 mod traffic;
 mod tunnel;
+mod vectors;
