@@ -44,6 +44,8 @@ pub(crate) fn parse(bytes: &[u8]) -> Option<Authority<'_>> {
     let port = match rest.strip_prefix(':') {
         None if rest.is_empty() => None,
         None => return None,
+        // RFC 3986, section 3.2.3: a port may be empty, and is the usual one then.
+        Some("") => None,
         Some(digits) => Some(port(digits)?),
     };
     Some(Authority { host, port })

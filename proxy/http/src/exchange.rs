@@ -127,6 +127,8 @@ pub(crate) struct Admission<'a> {
 
 /// What is asked for, as either lane read it.
 pub(crate) struct Asked<'a, F: ?Sized> {
+    /// The scheme, where the target of an HTTP/1 request names one.
+    pub(crate) scheme: Option<&'a str>,
     /// The host without port, as written; empty where there is none.
     pub(crate) host: &'a str,
     /// The path, without query.
@@ -147,7 +149,15 @@ pub(crate) fn admit<F: Fields + ?Sized>(
     asked: &Asked<'_, F>,
 ) -> Result<Routed, Unrouted> {
     let table = Arc::clone(&admission.table);
-    if misdirected(admission.connection, admission.certificates, asked.host) {
+    let peer = admission.connection.peer.ip();
+    let is_foreign = |scheme: &str| {
+        // A trusted proxy may have ended TLS before us (RFC 9110, section 7.4).
+        !scheme.eq_ignore_ascii_case(admission.connection.scheme.as_str())
+            && !admission.trusted.contains(peer)
+    };
+    if asked.scheme.is_some_and(is_foreign)
+        || misdirected(admission.connection, admission.certificates, asked.host)
+    {
         return Err(Unrouted::Misdirected);
     }
     let route = match table

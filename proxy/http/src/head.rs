@@ -14,6 +14,7 @@
 use std::fmt;
 
 use crate::authority::{self, Authority};
+use crate::target;
 
 /// Most header fields of one request.
 pub(crate) const HEADERS_MAX: usize = 128;
@@ -231,7 +232,7 @@ fn judge(request: &httparse::Request<'_, '_>) -> Result<Body, Refusal> {
     if method.is_empty() || method.len() > METHOD_BYTES_MAX {
         return Err(Refusal::Method);
     }
-    if !target.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if !target.bytes().all(is_target) {
         return Err(Refusal::Target);
     }
     let fields = Fields::collect(request.headers)?;
@@ -242,6 +243,13 @@ fn judge(request: &httparse::Request<'_, '_>) -> Result<Body, Refusal> {
     };
     host(method, target, minor, fields.host)?;
     framing(minor, &fields)
+}
+
+/// Visible ASCII without what ends a target elsewhere or stands in none (RFC 3986, appendices A and C): a
+/// fragment is the client's own, angle brackets and the grave accent are nobody's. Others that should be
+/// percent-encoded are in use as they are.
+fn is_target(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !matches!(byte, b'#' | b'<' | b'>' | b'`')
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -257,6 +265,8 @@ struct Fields<'a> {
     length: Option<&'a [u8]>,
     encoding: Option<&'a [u8]>,
     upgrade: Option<&'a [u8]>,
+    /// `Connection` lists `upgrade`.
+    for_this_hop: bool,
 }
 
 impl<'a> Fields<'a> {
@@ -272,6 +282,11 @@ impl<'a> Fields<'a> {
             } else if header.name.eq_ignore_ascii_case("upgrade") {
                 // A list; that it is there is all we need to know.
                 fields.upgrade = Some(header.value);
+                continue;
+            } else if header.name.eq_ignore_ascii_case("connection") {
+                let mut words = header.value.split(|byte| *byte == b',');
+                fields.for_this_hop |=
+                    words.any(|word| word.trim_ascii().eq_ignore_ascii_case(b"upgrade"));
                 continue;
             } else {
                 continue;
@@ -310,14 +325,8 @@ fn host(method: &str, target: &str, minor: Minor, host: Option<&[u8]>) -> Result
 }
 
 fn absolute(target: &str) -> Option<Authority<'_>> {
-    let rest = ["http://", "https://"].iter().find_map(|scheme| {
-        let start = target.get(..scheme.len())?;
-        start
-            .eq_ignore_ascii_case(scheme)
-            .then(|| &target[scheme.len()..])
-    })?;
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    authority::parse(&rest.as_bytes()[..end])
+    let (_, authority, _) = target::absolute(target)?;
+    authority::parse(authority.as_bytes())
 }
 
 /// Section 6.3, without its leniencies.
@@ -333,7 +342,8 @@ fn framing(minor: Minor, fields: &Fields<'_>) -> Result<Body, Refusal> {
         }
         (length, None) => Body::Length(length.unwrap_or(0)),
     };
-    Ok(if fields.upgrade.is_some() {
+    // RFC 9110, section 7.8: without `Connection` the field came from an earlier hop.
+    Ok(if fields.upgrade.is_some() && fields.for_this_hop {
         Body::Upgrade
     } else {
         body

@@ -54,6 +54,7 @@ mod record;
 mod route;
 mod server;
 mod table;
+mod target;
 mod traffic;
 mod upstream_tls;
 mod watch;

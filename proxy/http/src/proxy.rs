@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::Version;
+use http::{Version, header};
 use meridian_telemetry::access::HttpDetails;
 use pingora_core::protocols::ALPN;
 use pingora_core::protocols::http::ServerSession;
@@ -30,7 +30,8 @@ use crate::forward;
 use crate::info::{ConnectionInfo, connection_info};
 use crate::metrics::Unrouted;
 use crate::record::{Fault, Seen};
-use crate::websocket::is_websocket;
+use crate::target::Target;
+use crate::websocket::{is_for_this_hop, is_websocket};
 
 /// How long an unread request body may still be read so that the connection can
 /// be used again after we answered without it.
@@ -47,13 +48,12 @@ impl Proxy {
     /// The request with a route and a pick, or the answer to one that goes nowhere.
     fn admit(&self, session: &Session, exchange: &mut Exchange) -> Result<(), Answer> {
         let request = session.req_header();
+        let target = target(request);
         let asked = Asked {
-            host: host(request),
-            path: request.uri.path().as_bytes(),
-            target: request
-                .uri
-                .path_and_query()
-                .map_or("/", |target| target.as_str()),
+            scheme: target.scheme,
+            host: host(request, &target),
+            path: target.path().as_bytes(),
+            target: &target.path_and_query,
             method: &request.method,
             fields: request,
         };
@@ -129,6 +129,11 @@ impl ProxyHttp for Proxy {
         session: &mut Session,
         exchange: &mut Exchange,
     ) -> PingoraResult<bool> {
+        let request = session.req_header_mut();
+        if !is_for_this_hop(&request.headers) {
+            // RFC 9110, section 7.8: it came from an earlier hop.
+            request.remove_header(&header::UPGRADE);
+        }
         self.set_client_timeouts(session);
         match self.admit(session, exchange) {
             Ok(()) => {
@@ -170,6 +175,14 @@ impl ProxyHttp for Proxy {
         };
         let told = self.common.told(connection, routed, request).into_owned();
         forward::write(request, &told, session.req_header().version)?;
+        let asked = target(session.req_header());
+        if let Some(authority) = asked.authority {
+            // RFC 9112, section 3.2.2: only proxies are asked like that.
+            if let Ok(uri) = asked.path_and_query.parse() {
+                request.set_uri(uri);
+            }
+            request.insert_header(header::HOST, authority)?;
+        }
         let route = routed.route();
         route.target.change_request(request)?;
         route.request.change_request(request)
@@ -210,6 +223,11 @@ impl ProxyHttp for Proxy {
     ) -> PingoraResult<()> {
         if let Some(routed) = &exchange.routed {
             routed.route().response.strip(response);
+        }
+        if response.status == 204 {
+            // RFC 9110, section 8.6; RFC 9112, section 6.1.
+            response.remove_header(&header::CONTENT_LENGTH);
+            response.remove_header(&header::TRANSFER_ENCODING);
         }
         for (name, value) in self.common.own_fields(exchange) {
             response.append_header(name, value)?;
@@ -360,13 +378,31 @@ fn is_grpc(request: &RequestHeader) -> bool {
             .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
+/// What is asked for: HTTP/1's target as it came, or HTTP/2's path.
+fn target(request: &RequestHeader) -> Target<'_> {
+    let raw = match request.version {
+        Version::HTTP_2 => None,
+        _ => str::from_utf8(request.raw_path()).ok(),
+    };
+    let path = || {
+        request
+            .uri
+            .path_and_query()
+            .map_or("/", |path| path.as_str())
+    };
+    Target::of(raw.unwrap_or_else(path), &request.method)
+}
+
 /// The host a request is for: HTTP/2's `:authority` or an absolute target, else
 /// `Host`. Empty where there is none (HTTP/1.0).
-fn host(request: &RequestHeader) -> &str {
-    let named = match request.uri.authority() {
-        Some(authority) => Some(authority.as_str().as_bytes()),
-        None => request.values("host").next(),
-    };
+fn host<'r>(request: &'r RequestHeader, target: &Target<'r>) -> &'r str {
+    let named = request
+        .uri
+        .authority()
+        .map(|authority| authority.as_str())
+        .or(target.authority)
+        .map(str::as_bytes)
+        .or_else(|| request.values("host").next());
     named
         .and_then(authority::parse)
         .map_or("", |authority| authority.host)

@@ -23,6 +23,11 @@ pub(crate) fn is_websocket(request: &RequestHeader) -> bool {
         && !headers.contains_key(TRANSFER_ENCODING)
 }
 
+/// Whether `Upgrade` is meant for us.
+pub(crate) fn is_for_this_hop(headers: &HeaderMap) -> bool {
+    lists(headers, &CONNECTION, b"upgrade")
+}
+
 /// Whether a list field has the word, in any case.
 fn lists(headers: &HeaderMap, name: &HeaderName, word: &[u8]) -> bool {
     let mut words = headers

@@ -21,7 +21,7 @@ fn authorities_are_taken_apart() {
         ("", None),
         (".", None),
         (":80", None),
-        ("example.com:", None),
+        ("example.com:", Some(("example.com", None))),
         ("example.com:+1", None),
         ("example.com:65536", None),
         ("example.com:80:80", None),

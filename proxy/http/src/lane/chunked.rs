@@ -36,10 +36,13 @@ enum State {
     DataLf,
     /// At the first byte of a trailer line.
     Trailer,
+    TrailerName,
     TrailerLine,
     TrailerLf,
     LastLf,
     Done,
+    /// A rule was broken: where the body ends cannot be known any more.
+    Broken,
 }
 
 impl Scanner {
@@ -73,7 +76,10 @@ impl Scanner {
                 }
                 continue;
             }
-            self.state = self.next(bytes[at])?;
+            self.state = self.next(bytes[at]).inspect_err(|_| {
+                // Whoever asks again must not get another answer.
+                self.state = State::Broken;
+            })?;
             at += 1;
         }
         Ok(at)
@@ -96,16 +102,22 @@ impl Scanner {
             }
             (State::Trailer, b'\r') => Ok(State::LastLf),
             (State::TrailerLine, b'\r') => Ok(State::TrailerLf),
-            // A line that begins with a blank would continue the one before.
-            (State::Trailer, b' ' | b'\t' | b':') => Err(Malformed),
-            (State::Trailer | State::TrailerLine, byte) if is_text(byte) => {
-                self.trailer_bytes += 1;
-                within(self.trailer_bytes, TRAILER_BYTES_MAX, State::TrailerLine)
+            (State::TrailerName, b':') => self.trailer(State::TrailerLine),
+            // A line that begins with a blank would continue the one before; a blank before the colon
+            // makes two names of one (section 5.1).
+            (State::Trailer | State::TrailerName, byte) if is_token(byte) => {
+                self.trailer(State::TrailerName)
             }
+            (State::TrailerLine, byte) if is_text(byte) => self.trailer(State::TrailerLine),
             (State::TrailerLf, b'\n') => Ok(State::Trailer),
             (State::LastLf, b'\n') => Ok(State::Done),
             _ => Err(Malformed),
         }
+    }
+
+    fn trailer(&mut self, next: State) -> Result<State, Malformed> {
+        self.trailer_bytes += 1;
+        within(self.trailer_bytes, TRAILER_BYTES_MAX, next)
     }
 
     fn size(&mut self, byte: u8) -> Result<State, Malformed> {
@@ -125,6 +137,11 @@ impl Scanner {
             State::Size,
         )
     }
+}
+
+/// What a field's name is made of (RFC 9110, section 5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// Visible characters, blanks and what is beyond ASCII.
@@ -157,6 +174,16 @@ mod tests {
             }
         }
         Ok(None)
+    }
+
+    #[test]
+    fn a_broken_body_stays_broken() {
+        let mut scanner = Scanner::new();
+        // An empty line at the beginning would end the trailers, were they still read.
+        let body = b"2\r\n\r\n\r\n0\r\nx: \x01";
+        assert_eq!(scanner.feed(body), Err(Malformed));
+        assert_eq!(scanner.feed(b"\r\n"), Err(Malformed));
+        assert!(!scanner.is_done());
     }
 
     #[test]

@@ -174,8 +174,9 @@ fn prepare(
         };
         let asked = Asked {
             host: request.host,
-            path: request.path().as_bytes(),
-            target: request.target(),
+            scheme: request.target.scheme,
+            path: request.target.path().as_bytes(),
+            target: &request.target.path_and_query,
             method: &request.method,
             fields: request.fields,
         };
@@ -206,7 +207,7 @@ fn details(request: &Request<'_>) -> HttpDetails {
     HttpDetails {
         method: request.method.as_str().to_owned(),
         host: text("host").unwrap_or_default(),
-        path: request.path().to_owned(),
+        path: request.target.path().to_owned(),
         version: "HTTP/1.1",
         status: 0,
         user_agent: text("user-agent"),

@@ -13,12 +13,12 @@ use crate::fields::write_field;
 use crate::forward::{Said, Told};
 use crate::head::{Body, HEADERS_MAX, Head};
 use crate::table::Route;
+use crate::target::Target;
 
 /// A head that [`crate::head`] let pass, taken apart.
 pub(super) struct Request<'h> {
     pub(super) method: Method,
-    /// The target in origin form (RFC 9112, section 3.2.1).
-    target: &'h str,
+    pub(super) target: Target<'h>,
     /// The host without port, as written.
     pub(super) host: &'h str,
     pub(super) fields: &'h [Header<'h>],
@@ -35,36 +35,26 @@ impl<'h> Request<'h> {
             return None;
         }
         let fields = &*parsed.headers;
-        let (in_target, target) = origin_form(parsed.path?);
+        let method = Method::from_bytes(parsed.method?.as_bytes()).ok()?;
+        let target = Target::of(parsed.path?, &method);
         let named = || {
             fields
                 .iter()
                 .find(|field| field.name.eq_ignore_ascii_case("host"))
         };
-        let authority = match in_target {
+        let authority = match target.authority {
             Some(authority) => Some(authority.as_bytes()),
             None => named().map(|field| field.value),
         };
         let host = authority.and_then(authority::parse);
         let request = Request {
-            method: Method::from_bytes(parsed.method?.as_bytes()).ok()?,
+            method,
             target,
             host: host.map_or("", |authority| authority.host),
             connection: Connection::of(fields),
             fields,
         };
         Some(then(&request))
-    }
-
-    /// The path and query.
-    pub(super) fn target(&self) -> &'h str {
-        self.target
-    }
-
-    /// The path, without query.
-    pub(super) fn path(&self) -> &'h str {
-        let end = self.target.find(['?', '#']);
-        &self.target[..end.unwrap_or(self.target.len())]
     }
 
     /// Whether the client may send another request on its connection.
@@ -74,7 +64,7 @@ impl<'h> Request<'h> {
 
     /// Writes the head for the upstream of a route.
     pub(super) fn write(&self, told: &Told<'_>, route: &Route, out: &mut Vec<u8>) {
-        let target = route.target.of(self.target);
+        let target = route.target.of(&self.target.path_and_query);
         for part in [self.method.as_str(), " ", &target, " HTTP/1.1\r\n"] {
             out.extend_from_slice(part.as_bytes());
         }
@@ -113,20 +103,4 @@ pub(super) fn rest_of(head: &Head) -> Rest {
         Body::Chunked => Rest::Chunked(Scanner::new()),
         Body::Upgrade => Rest::UntilClose,
     }
-}
-
-/// The authority of a target in absolute form, and the target without it (RFC 9112, section 3.2.2).
-fn origin_form(target: &str) -> (Option<&str>, &str) {
-    let rest = ["http://", "https://"].iter().find_map(|scheme| {
-        let start = target.get(..scheme.len())?;
-        start
-            .eq_ignore_ascii_case(scheme)
-            .then(|| &target[scheme.len()..])
-    });
-    let Some(rest) = rest else {
-        return (None, target);
-    };
-    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    let path = if path.starts_with('/') { path } else { "/" };
-    (Some(authority), path)
 }

@@ -66,7 +66,9 @@ impl Response {
         let connection = Connection::of(fields);
         let rest = rest(fields, status, minor, reading.to_head)?;
         write(out, status, parsed.reason.unwrap_or(""), fields, |name| {
-            !connection.lists(name) && reading.rules.passes(name)
+            !connection.lists(name)
+                && reading.rules.passes(name)
+                && !(frames_nothing(status) && is_framing(name))
         });
         Ok(Some(Self {
             status,
@@ -101,6 +103,15 @@ fn write(
             write_field(out, field.name, field.value);
         }
     }
+}
+
+/// Answers that say nothing of a body: RFC 9110, section 8.6; RFC 9112, section 6.1.
+fn frames_nothing(status: u16) -> bool {
+    status < 200 || status == 204
+}
+
+fn is_framing(name: &str) -> bool {
+    name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding")
 }
 
 /// RFC 9112, section 6.3, without its leniencies.

@@ -122,12 +122,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             let line: Vec<u8> = self.early.drain(..end + 2).collect();
             let length =
                 usize::from_str_radix(std::str::from_utf8(&line[..end]).unwrap(), 16).unwrap();
-            let mut chunk = self.take(length + 2).await?;
-            chunk.truncate(length);
             if length == 0 {
+                self.trailers().await?;
                 return Some(body);
             }
+            let mut chunk = self.take(length + 2).await?;
+            chunk.truncate(length);
             body.extend(chunk);
+        }
+    }
+
+    /// Lines up to an empty one.
+    async fn trailers(&mut self) -> Option<()> {
+        loop {
+            match find(&self.early, b"\r\n") {
+                Some(end) => {
+                    self.early.drain(..end + 2);
+                    if end == 0 {
+                        return Some(());
+                    }
+                }
+                None => self.more().await?,
+            }
         }
     }
 
