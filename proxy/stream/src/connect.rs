@@ -16,7 +16,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::config::ATTEMPTS_MAX;
-use crate::listener::TcpSpec;
+use crate::listener::TcpRoute;
 use crate::shared::{Attempt, Chosen, Question, Shared};
 
 /// Both ends as the client sees them: what a PROXY header announces.
@@ -92,7 +92,7 @@ impl Failure {
 /// Connects to an endpoint for `question` and announces the client to it.
 pub(crate) async fn connect(
     shared: &Shared,
-    spec: &TcpSpec,
+    route: &TcpRoute,
     question: &Question,
     ends: Ends,
     first_decision: DecisionId,
@@ -112,14 +112,14 @@ pub(crate) async fn connect(
         let decision = trail.decision;
         let Some(chosen) = question.ask(&excluded[..tried]) else {
             if tried == 0 {
-                shared.log_decision(decision, &spec.service, question, None, Attempt::Failed);
+                shared.log_decision(decision, &route.service, question, None, Attempt::Failed);
             }
             break;
         };
         excluded[tried] = chosen.pick.endpoint;
         trail.attempts += 1;
-        let result = attempt(spec, &chosen, ends).await;
-        settle(shared, spec, question, decision, &chosen, &result);
+        let result = attempt(route, &chosen, ends).await;
+        settle(shared, route, question, decision, &chosen, &result);
         trail.last = Some(chosen);
         match result {
             Ok((stream, _)) => return (Ok(stream), trail),
@@ -134,7 +134,7 @@ pub(crate) async fn connect(
 
 /// One endpoint: connection and PROXY header within the connect timeout.
 async fn attempt(
-    spec: &TcpSpec,
+    route: &TcpRoute,
     chosen: &Chosen,
     ends: Ends,
 ) -> Result<(TcpStream, Duration), Failure> {
@@ -145,13 +145,13 @@ async fn attempt(
         let took = began.elapsed();
         // Small writes of interactive protocols must not wait for each other.
         stream.set_nodelay(true)?;
-        if let Some(version) = announced(spec.header_out) {
+        if let Some(version) = announced(route.header_out) {
             let header = proxy_protocol::encode(version, ends.client, ends.destination);
             stream.write_all(&header).await?;
         }
         Ok((stream, took))
     };
-    match tokio::time::timeout(spec.connect, work).await {
+    match tokio::time::timeout(route.connect, work).await {
         Ok(Ok(connected)) => Ok(connected),
         Ok(Err(error)) => Err(Failure::of(&error)),
         Err(_) => Err(Failure::TimedOut),
@@ -169,7 +169,7 @@ const fn announced(header: ProxyProtocolOut) -> Option<Version> {
 /// Tells metrics, the decision log, the load meter and the health ledger.
 fn settle(
     shared: &Shared,
-    spec: &TcpSpec,
+    route: &TcpRoute,
     question: &Question,
     decision: DecisionId,
     chosen: &Chosen,
@@ -183,7 +183,7 @@ fn settle(
             shared
                 .metrics
                 .connect_seconds
-                .with_label_values(&[spec.service.as_str()])
+                .with_label_values(&[route.service.as_str()])
                 .observe(took.as_secs_f64());
             Attempt::Answered(u32::try_from(took.as_micros()).unwrap_or(u32::MAX))
         }
@@ -196,7 +196,7 @@ fn settle(
             Attempt::Failed
         }
     };
-    shared.log_decision(decision, &spec.service, question, Some(chosen), attempt);
+    shared.log_decision(decision, &route.service, question, Some(chosen), attempt);
 }
 
 pub(crate) fn count_failure(

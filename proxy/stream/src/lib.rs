@@ -15,6 +15,7 @@
 
 mod config;
 mod connect;
+mod hello;
 mod listener;
 mod metrics;
 mod passive;

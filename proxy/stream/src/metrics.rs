@@ -21,6 +21,8 @@ pub(crate) struct StreamMetrics {
     pub connect_failures: IntCounterVec,
     /// Connections closed for their PROXY header: reason.
     pub headers_refused: IntCounterVec,
+    /// Connections closed for the name they asked for, or did not: reason.
+    pub unrouted: IntCounterVec,
     /// Connections closed at the bound.
     pub over_limit: IntCounter,
     /// Datagrams not passed on: reason.
@@ -71,6 +73,12 @@ impl StreamMetrics {
                 "proxy_headers_refused",
                 Count,
                 "Connections closed for a PROXY header that was missing, malformed, late or not to be believed",
+                &["reason"],
+            )?,
+            unrouted: room.counter_vec(
+                "unrouted_connections",
+                Count,
+                "Connections closed because no service takes the server name they asked for, or they asked for none",
                 &["reason"],
             )?,
             over_limit: room.counter(

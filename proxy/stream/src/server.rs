@@ -102,7 +102,7 @@ struct Open {
 
 #[derive(Debug)]
 enum SpecSender {
-    Tcp(watch::Sender<TcpSpec>),
+    Tcp(watch::Sender<Arc<TcpSpec>>),
     Udp(watch::Sender<UdpSpec>),
 }
 
@@ -224,7 +224,10 @@ impl StreamServer {
     }
 
     fn open(&mut self, key: Key, spec: Spec) -> Result<(), StreamError> {
-        let service = spec.service().clone();
+        let Some(service) = spec.service().cloned() else {
+            // A port exists because some service wants it.
+            return Ok(());
+        };
         let failed = |source| StreamError::Bind {
             service: service.clone(),
             source,
@@ -232,7 +235,7 @@ impl StreamServer {
         let open = match spec {
             Spec::Tcp(spec) => {
                 let listener = bind_tcp(key.listen, BindOptions::default()).map_err(failed)?;
-                self.spawn_tcp(listener, spec)
+                self.spawn_tcp(listener, spec, service.clone())
             }
             Spec::Udp(spec) => {
                 let socket = bind_udp(key.listen, BindOptions::default()).map_err(failed)?;
@@ -251,10 +254,14 @@ impl StreamServer {
         Ok(())
     }
 
-    fn spawn_tcp(&self, listener: TcpListener, spec: TcpSpec) -> io::Result<Open> {
+    fn spawn_tcp(
+        &self,
+        listener: TcpListener,
+        spec: Arc<TcpSpec>,
+        service: ServiceId,
+    ) -> io::Result<Open> {
         let address = listener.local_addr()?;
         let (closing, cut) = (CancellationToken::new(), self.shared.cut.child_token());
-        let service = spec.service.clone();
         let (sender, receiver) = watch::channel(spec);
         let shared = Arc::clone(&self.shared);
         let task = tcp::serve(shared, listener, address, receiver, closing.clone());
@@ -311,7 +318,9 @@ impl StreamServer {
 
 impl Open {
     fn update(&mut self, spec: Spec) {
-        self.service = spec.service().clone();
+        if let Some(service) = spec.service() {
+            self.service = service.clone();
+        }
         match (&self.spec, spec) {
             (SpecSender::Tcp(sender), Spec::Tcp(spec)) => replace(sender, spec),
             (SpecSender::Udp(sender), Spec::Udp(spec)) => replace(sender, spec),

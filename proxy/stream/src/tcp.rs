@@ -9,13 +9,15 @@ use bytes::Bytes;
 use meridian_accept::proxy_protocol::{ReadError, read_header};
 use meridian_accept::{ConnectionPermit, Expect, Header};
 use meridian_telemetry::access::{AccessRecord, Outcome, StreamDetails, StreamTransport};
+use meridian_telemetry::metrics::IntGauge;
 use meridian_topology::ProxyProtocolIn;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::connect::{Ends, Failure, Trail, Unreachable, connect, region_id};
-use crate::listener::{TcpSpec, Transport};
+use crate::hello::{Hello, HelloError, read_hello};
+use crate::listener::{TcpRoute, TcpSpec, Transport};
 use crate::metrics::outcome_label;
 use crate::relay::{End, Flow, relay};
 use crate::shared::{Question, Shared, unix_us};
@@ -30,7 +32,7 @@ pub(crate) async fn serve(
     shared: Arc<Shared>,
     listener: TcpListener,
     listen: SocketAddr,
-    spec: watch::Receiver<TcpSpec>,
+    spec: watch::Receiver<Arc<TcpSpec>>,
     closing: CancellationToken,
 ) {
     loop {
@@ -64,7 +66,7 @@ fn admit(
     stream: TcpStream,
     peer: SocketAddr,
     listen: SocketAddr,
-    spec: &watch::Receiver<TcpSpec>,
+    spec: &watch::Receiver<Arc<TcpSpec>>,
 ) {
     let Some(permit) = shared.limit.try_acquire() else {
         shared.metrics.over_limit.inc();
@@ -72,7 +74,9 @@ fn admit(
     };
     let connection = Connection {
         shared: Arc::clone(shared),
-        spec: spec.borrow().clone(),
+        spec: Arc::clone(&spec.borrow()),
+        route: None,
+        server_name: None,
         listen,
         peer,
         client: peer,
@@ -88,7 +92,10 @@ fn admit(
 /// One accepted connection.
 struct Connection {
     shared: Arc<Shared>,
-    spec: TcpSpec,
+    spec: Arc<TcpSpec>,
+    /// Where it goes, once that is known.
+    route: Option<Arc<TcpRoute>>,
+    server_name: Option<String>,
     listen: SocketAddr,
     peer: SocketAddr,
     /// The peer, or whom a believed header names.
@@ -102,9 +109,6 @@ struct Connection {
 
 impl Connection {
     async fn run(mut self, stream: TcpStream) {
-        let labels = [self.spec.service.as_str(), Transport::Tcp.as_str()];
-        let open = self.shared.metrics.open.with_label_values(&labels);
-        open.inc();
         let cut = self.shared.cut.clone();
         // Everything before the relay is bounded by its own timeouts, but a
         // deadline that has passed does not wait for them.
@@ -113,8 +117,7 @@ impl Connection {
             () = cut.cancelled() => Err(Outcome::Timeout),
         };
         let outcome = match ready {
-            Ok((head, client, upstream)) => {
-                let idle = self.spec.idle;
+            Ok((head, client, upstream, idle)) => {
                 match relay(head, client, upstream, &self.flow, self.began, idle, &cut).await {
                     End::Finished => Outcome::Served,
                     End::Idle | End::Cut => Outcome::Timeout,
@@ -124,15 +127,75 @@ impl Connection {
             }
             Err(outcome) => outcome,
         };
-        open.dec();
+        if let Some(open) = self.open() {
+            open.dec();
+        }
         self.finish(outcome);
     }
 
-    /// Everything up to the first byte passed on.
+    /// How many connections its service has.
+    fn open(&self) -> Option<IntGauge> {
+        let service = self.route.as_ref()?.service.as_str();
+        let labels = [service, Transport::Tcp.as_str()];
+        Some(self.shared.metrics.open.with_label_values(&labels))
+    }
+
+    /// Where the connection goes, by the name it asks for where the port tells names apart; what was read
+    /// for that.
+    async fn find_route(
+        &mut self,
+        stream: &mut TcpStream,
+        head: Bytes,
+    ) -> Result<(Arc<TcpRoute>, Bytes), Outcome> {
+        let mut head = head;
+        if self.spec.tells_names_apart() {
+            let patience = self.shared.settings.proxy_header;
+            let (hello, read) = match read_hello(stream, head, patience).await {
+                Ok(found) => found,
+                Err(error) => {
+                    tracing::debug!(peer = %self.peer, listen = %self.listen, ?error, "no server name");
+                    return Err(match error {
+                        HelloError::Late => {
+                            self.unrouted("late");
+                            Outcome::Timeout
+                        }
+                        HelloError::Ended | HelloError::Broken => Outcome::ClientReset,
+                    });
+                }
+            };
+            head = read;
+            self.server_name = match hello {
+                Hello::Named(name) => Some(name),
+                Hello::Nameless => None,
+            };
+        }
+        let name = self.server_name.as_deref();
+        let Some(route) = self.spec.route(name) else {
+            let reason = if name.is_some() {
+                "unknown_name"
+            } else {
+                "no_name"
+            };
+            self.unrouted(reason);
+            return Err(Outcome::Malformed);
+        };
+        self.route = Some(Arc::clone(&route));
+        if let Some(open) = self.open() {
+            open.inc();
+        }
+        Ok((route, head))
+    }
+
+    fn unrouted(&self, reason: &str) {
+        let unrouted = &self.shared.metrics.unrouted;
+        unrouted.with_label_values(&[reason]).inc();
+    }
+
+    /// Everything up to the first byte passed on, and how long silence may last then.
     async fn prepare(
         &mut self,
         mut stream: TcpStream,
-    ) -> Result<(Bytes, TcpStream, TcpStream), Outcome> {
+    ) -> Result<(Bytes, TcpStream, TcpStream, Duration), Outcome> {
         let (header, head) = self.header(&mut stream).await?;
         let addresses = header.and_then(|header| header.addresses);
         let destination = match addresses {
@@ -142,18 +205,19 @@ impl Connection {
             }
             None => stream.local_addr().unwrap_or(self.listen),
         };
+        let (route, head) = self.find_route(&mut stream, head).await?;
         let decision = self.shared.ids.next_id();
         let published = self.shared.plan.full();
-        let question = Question::new(published, &self.spec.service, self.client.ip(), decision)
+        let question = Question::new(published, &route.service, self.client.ip(), decision)
             .ok_or(Outcome::NoEndpoint)?;
         let ends = Ends {
             client: self.client,
             destination,
         };
-        let (result, trail) = connect(&self.shared, &self.spec, &question, ends, decision).await;
+        let (result, trail) = connect(&self.shared, &route, &question, ends, decision).await;
         self.asked = Some((question, trail));
         match result {
-            Ok(upstream) => Ok((head, stream, upstream)),
+            Ok(upstream) => Ok((head, stream, upstream, route.idle)),
             Err(Unreachable::NoEndpoint) => Err(Outcome::NoEndpoint),
             Err(Unreachable::Failed(Failure::Ours)) => Err(Outcome::Limited),
             Err(Unreachable::Failed(_)) => Err(Outcome::ConnectFailed),
@@ -201,18 +265,17 @@ impl Connection {
 
     fn finish(self, outcome: Outcome) {
         let metrics = &self.shared.metrics;
-        let service = self.spec.service.as_str();
-        let labels = [service, Transport::Tcp.as_str(), outcome_label(outcome)];
-        metrics.finished.with_label_values(&labels).inc();
         let (bytes_in, bytes_out) = (self.flow.bytes_in(), self.flow.bytes_out());
-        metrics
-            .bytes
-            .with_label_values(&[service, "in"])
-            .inc_by(bytes_in);
-        metrics
-            .bytes
-            .with_label_values(&[service, "out"])
-            .inc_by(bytes_out);
+        let service = self.route.as_ref().map(|route| route.service.clone());
+        if let Some(service) = &service {
+            let service = service.as_str();
+            let labels = [service, Transport::Tcp.as_str(), outcome_label(outcome)];
+            metrics.finished.with_label_values(&labels).inc();
+            for (way, count) in [("in", bytes_in), ("out", bytes_out)] {
+                let bytes = metrics.bytes.with_label_values(&[service, way]);
+                bytes.inc_by(count);
+            }
+        }
         if !self.shared.access.is_on() {
             return;
         }
@@ -243,9 +306,9 @@ impl Connection {
             stream: Some(StreamDetails {
                 listener: self.listen,
                 transport: StreamTransport::Tcp,
-                server_name: None,
+                server_name: self.server_name,
             }),
-            service: Some(self.spec.service),
+            service,
         });
     }
 }

@@ -240,6 +240,10 @@ words! {
 pub struct TcpListener {
     /// Where it listens.
     pub listen: SocketAddr,
+    /// TLS clients that ask for one of these names; empty is everybody whom no other listener of the
+    /// same address names.
+    #[serde(default)]
+    pub server_names: Vec<HostPattern>,
     /// What it expects of clients.
     pub proxy_protocol_in: ProxyProtocolIn,
     /// What it sends upstream.

@@ -182,6 +182,11 @@ pub struct RawRetries {
 pub struct RawTcpListener {
     /// Where it listens: address and port.
     pub listen: Field<SocketAddr>,
+    /// TLS clients that ask for one of these names (SNI): `shop.example.com`, `*.example.com`. TLS is
+    /// passed through. Several services may share an address, each with names of its own; one of them may
+    /// have none and gets whom the others do not name. Default: everybody.
+    #[serde(default)]
+    pub server_names: Vec<Field<HostPattern>>,
     /// Whether clients send the PROXY protocol. Default `off`.
     pub proxy_protocol_in: Option<Field<ProxyProtocolIn>>,
     /// Whether endpoints are sent the PROXY protocol. Default `off`.

@@ -9,7 +9,9 @@ use ipnet::IpNet;
 use super::Checker;
 use super::dns::{A, AAAA, CNAME};
 use crate::door::{Code, Mistake, Source, Span};
-use crate::model::{ProxyProtocolIn, ProxyProtocolOut, TcpListener, UdpListener, Vip, VipProtocol};
+use crate::model::{
+    HostPattern, ProxyProtocolIn, ProxyProtocolOut, TcpListener, UdpListener, Vip, VipProtocol,
+};
 use crate::raw::{
     RawClientGroup, RawService, RawServiceDns, RawTcpListener, RawTopology, RawUdpListener, RawVip,
 };
@@ -41,8 +43,10 @@ impl Checker {
             raw.connect_timeout.as_ref(),
             TcpListener::DEFAULT_CONNECT_TIMEOUT,
         );
+        let server_names = self.set(source, &raw.server_names);
         Some(TcpListener {
             listen: listen?,
+            server_names,
             proxy_protocol_in: inward?,
             proxy_protocol_out: outward?,
             idle_timeout: idle?,
@@ -142,22 +146,22 @@ impl Checker {
     }
 
     fn claim_listeners(&mut self, claims: &mut Claims, source: &Source, raw: &RawService) {
-        let tcp = raw.tcp.iter().map(|l| (VipProtocol::Tcp, &l.listen));
-        let udp = raw.udp.iter().map(|l| (VipProtocol::Udp, &l.listen));
-        for (protocol, field) in tcp.chain(udp) {
+        let tcp = raw
+            .tcp
+            .iter()
+            .map(|raw| (&raw.listen, Some(Sharing::of(raw))));
+        let udp = raw.udp.iter().map(|raw| (&raw.listen, None));
+        for (field, sharing) in tcp.chain(udp) {
             let Some(listen) = field.get() else { continue };
-            let place = (source.clone(), field.span);
-            if let Some((other, first)) = claims.listener(protocol, *listen) {
-                let message = if other == *listen {
-                    format!("two listeners share {protocol} {listen}")
-                } else {
-                    format!("{protocol} {listen} and {other} overlap: one is every address")
-                };
-                let mistake = Mistake::new(message).help("give one of them another port");
-                let at = (source, field.span);
-                self.taken(at, mistake, &first, "first used");
+            let claim = Claim {
+                listen: *listen,
+                sharing,
+                place: (source.clone(), field.span),
+            };
+            if let Some((mistake, first)) = claims.collision(&claim) {
+                self.taken((source, field.span), mistake, &first, "first used");
             } else {
-                claims.listeners.push((protocol, *listen, place));
+                claims.listeners.push(claim);
             }
         }
         for vip in &raw.vips {
@@ -266,7 +270,7 @@ type Place = (Source, Span);
 /// What is taken so far.
 #[derive(Default)]
 struct Claims {
-    listeners: Vec<(VipProtocol, SocketAddr, Place)>,
+    listeners: Vec<Claim>,
     vips: BTreeMap<(VipProtocol, SocketAddr), Place>,
     names: BTreeMap<String, Place>,
     routes: BTreeMap<String, Place>,
@@ -274,22 +278,92 @@ struct Claims {
     networks: BTreeMap<IpNet, (Place, usize)>,
 }
 
+/// A listener.
+struct Claim {
+    listen: SocketAddr,
+    /// How a TCP port is shared; `None` is UDP.
+    sharing: Option<Sharing>,
+    place: Place,
+}
+
+/// What a TCP listener says of others on its address.
+struct Sharing {
+    /// Whom it takes; empty is the rest.
+    names: Vec<HostPattern>,
+    proxy_protocol: ProxyProtocolIn,
+}
+
+impl Sharing {
+    fn of(raw: &RawTcpListener) -> Self {
+        let names = raw.server_names.iter().filter_map(|name| name.get());
+        let inward = raw.proxy_protocol_in.as_ref();
+        Self {
+            names: names.cloned().collect(),
+            proxy_protocol: inward
+                .and_then(|field| field.get().copied())
+                .unwrap_or_default(),
+        }
+    }
+
+    /// Whether both can stand on one address: who takes a client must be certain.
+    fn goes_with(&self, other: &Self) -> Result<(), String> {
+        if self.names.is_empty() && other.names.is_empty() {
+            return Err("neither names whom it takes".to_owned());
+        }
+        if let Some(name) = self.names.iter().find(|name| other.names.contains(name)) {
+            return Err(format!("both take `{name}`"));
+        }
+        if self.proxy_protocol != other.proxy_protocol {
+            return Err("the PROXY header comes first, and only one of them expects it".to_owned());
+        }
+        Ok(())
+    }
+}
+
+impl Claim {
+    fn protocol(&self) -> VipProtocol {
+        match self.sharing {
+            Some(_) => VipProtocol::Tcp,
+            None => VipProtocol::Udp,
+        }
+    }
+
+    /// The same port on the same address, or on every address of a family. `[::]` takes IPv4 too on a
+    /// host with Linux' default settings.
+    fn overlaps(&self, other: &Self) -> bool {
+        let (a, b) = (self.listen, other.listen);
+        let every = |a: SocketAddr, b: SocketAddr| {
+            a.ip().is_unspecified() && (a.is_ipv6() || a.is_ipv4() == b.is_ipv4())
+        };
+        self.protocol() == other.protocol()
+            && a.port() == b.port()
+            && (a.ip() == b.ip() || every(a, b) || every(b, a))
+    }
+}
+
 impl Claims {
-    /// A listener that this one collides with: the same port on the same address, or on every
-    /// address of a family. `[::]` takes IPv4 too on a host with Linux' default settings.
-    fn listener(&self, protocol: VipProtocol, listen: SocketAddr) -> Option<(SocketAddr, Place)> {
-        self.listeners
-            .iter()
-            .filter(|(other, addr, _)| *other == protocol && addr.port() == listen.port())
-            .find(|(_, addr, _)| {
-                let same_family = addr.is_ipv4() == listen.is_ipv4();
-                let every = |a: &SocketAddr, b: &SocketAddr| {
-                    a.ip().is_unspecified() && (a.is_ipv6() || a.is_ipv4() == b.is_ipv4())
-                };
-                (same_family && addr.ip() == listen.ip())
-                    || every(addr, &listen)
-                    || every(&listen, addr)
-            })
-            .map(|(_, addr, place)| (*addr, place.clone()))
+    /// What is wrong with a listener beside the others, and the one it collides with.
+    fn collision(&self, claim: &Claim) -> Option<(Mistake, Place)> {
+        let others = self.listeners.iter().filter(|other| other.overlaps(claim));
+        let (protocol, listen) = (claim.protocol(), claim.listen);
+        let mistake = |other: &Claim| {
+            if other.listen != listen {
+                let other = other.listen;
+                let message =
+                    format!("{protocol} {listen} and {other} overlap: one is every address");
+                return Some(Mistake::new(message).help("give one of them another port"));
+            }
+            let (Some(own), Some(others)) = (&claim.sharing, &other.sharing) else {
+                let message = format!("two listeners share {protocol} {listen}");
+                return Some(Mistake::new(message).help("give one of them another port"));
+            };
+            let why = own.goes_with(others).err()?;
+            let message = format!("two listeners share {protocol} {listen}: {why}");
+            let help = "give one of them another port, or each its own `server_names`";
+            Some(Mistake::new(message).help(help))
+        };
+        others
+            .filter_map(|other| Some((mistake(other)?, other.place.clone())))
+            .next()
     }
 }

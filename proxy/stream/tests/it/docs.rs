@@ -23,15 +23,14 @@ fn yaml_blocks() -> Vec<&'static str> {
 #[test]
 fn every_block_is_valid() {
     let blocks = yaml_blocks();
-    let [topology, node] = blocks.as_slice() else {
-        panic!("two blocks are known, there are {}", blocks.len());
+    let [ports, names, node] = blocks.as_slice() else {
+        panic!("three blocks are known, there are {}", blocks.len());
     };
-    let file = SourceFile {
-        name: "topology.yaml".to_owned(),
-        text: (*topology).to_owned(),
-    };
-    let topology = Topology::parse(&[file]).unwrap_or_else(|problems| panic!("{problems}"));
-    assert_eq!(topology.services.len(), 2);
+    for (text, services) in [(ports, 2), (names, 3)] {
+        let file = SourceFile::new("topology.yaml", *text);
+        let topology = Topology::parse(&[file]).unwrap_or_else(|problems| panic!("{problems}"));
+        assert_eq!(topology.services.len(), services);
+    }
 
     let node =
         door::parse::<Node>("meridian.yaml", node).unwrap_or_else(|problems| panic!("{problems}"));

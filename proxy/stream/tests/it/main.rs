@@ -10,6 +10,7 @@
 mod docs;
 mod harness;
 mod listeners;
+mod names;
 mod proxy_protocol;
 mod tcp;
 mod udp;
