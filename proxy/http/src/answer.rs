@@ -88,6 +88,23 @@ impl Answer {
         bytes
     }
 
+    /// As HTTP/2 has it: head and body.
+    pub(crate) fn http2(&self) -> (http::Response<()>, Bytes) {
+        let body = Bytes::from(format!("{}\n", self.text));
+        let mut head = http::Response::new(());
+        *head.status_mut() = http::StatusCode::from_u16(self.status).unwrap_or_default();
+        let fields = head.headers_mut();
+        let text = HeaderValue::from_static("text/plain; charset=utf-8");
+        fields.insert(header::CONTENT_TYPE, text);
+        fields.insert(header::CONTENT_LENGTH, body.len().into());
+        let no_store = HeaderValue::from_static("no-store");
+        fields.insert(header::CACHE_CONTROL, no_store);
+        for (name, value) in &self.fields {
+            fields.append(name.clone(), value.clone());
+        }
+        (head, body)
+    }
+
     /// Bytes of the body that are sent.
     pub(crate) fn body_bytes(&self, to_head: bool) -> u64 {
         if to_head {

@@ -155,7 +155,7 @@ async fn proxied_peer(
 
 /// HTTP/2 by ALPN: pingora waits for the preface without a limit, so it gets
 /// the connection only once the preface is there.
-async fn negotiated_http2(shared: &Shared, mut downstream: Downstream) {
+async fn negotiated_http2(shared: &Arc<Shared>, mut downstream: Downstream) {
     let outcome = tokio::select! {
         biased;
         read = timeout(shared.header_timeout, preface(&mut downstream)) => read,
@@ -186,13 +186,16 @@ async fn preface(downstream: &mut Downstream) -> io::Result<bool> {
     }
 }
 
-async fn http2(shared: &Shared, mut downstream: Downstream) {
+async fn http2(shared: &Arc<Shared>, mut downstream: Downstream) {
+    if shared.lane_choice == LaneChoice::Own {
+        return lane::http2::serve(Arc::clone(shared), downstream).await;
+    }
     downstream.introduce();
     let stream: Stream = Box::new(downstream);
     shared.proxy.process_new(stream, &shared.stopping).await;
 }
 
-async fn http1(shared: &Shared, mut downstream: Downstream) {
+async fn http1(shared: &Arc<Shared>, mut downstream: Downstream) {
     let mut turn = Turn::First;
     loop {
         match next(shared, &mut downstream, turn).await {

@@ -17,8 +17,9 @@ use pingora_core::utils::tls::{CertKey, WrappedX509, parse_x509};
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 
-/// Protocols our lane speaks upstream.
+/// Protocols our lane speaks upstream, and for gRPC.
 const ALPN: &[&[u8]] = &[b"http/1.1"];
+const ALPN_GRPC: &[&[u8]] = &[b"h2"];
 
 /// See the module's documentation.
 pub(crate) struct UpstreamTls {
@@ -32,6 +33,8 @@ pub(crate) struct UpstreamTls {
 pub(crate) struct Ready {
     /// For our lane.
     pub(crate) config: Arc<ClientConfig>,
+    /// The same for gRPC.
+    pub(crate) grpc: Arc<ClientConfig>,
     /// Asked for, and what the certificate must be for.
     pub(crate) name: ServerName<'static>,
     /// The same name as text, and the certificates, for pingora.
@@ -98,6 +101,7 @@ impl Ready {
     fn load(settings: &model::UpstreamTls, files: ClientFiles) -> Result<Self, CertError> {
         let loaded = ClientTls::load(files)?;
         let config = Arc::new(loaded.config(ALPN)?);
+        let grpc = Arc::new(loaded.config(ALPN_GRPC)?);
         let name_text = settings.server_name.to_string();
         let name = ServerName::try_from(name_text.clone()).map_err(|_| {
             CertError::Library(rustls::Error::General(format!(
@@ -115,6 +119,7 @@ impl Ready {
         });
         Ok(Self {
             config,
+            grpc,
             name,
             name_text,
             authorities,

@@ -45,6 +45,32 @@ enum State {
     Broken,
 }
 
+impl State {
+    /// The byte before was one of a trailer line, its end included.
+    fn is_trailer(self) -> bool {
+        matches!(
+            self,
+            Self::TrailerName | Self::TrailerLine | Self::TrailerLf
+        )
+    }
+}
+
+/// Takes what is inside of a chunked body.
+pub(super) trait ChunkSink {
+    /// A piece of the body itself.
+    fn data(&mut self, bytes: &[u8]);
+
+    /// A byte of a trailer line; a CR stands for the line's end.
+    fn trailer(&mut self, byte: u8);
+}
+
+/// Nobody wants to know.
+impl ChunkSink for () {
+    fn data(&mut self, _: &[u8]) {}
+
+    fn trailer(&mut self, _: u8) {}
+}
+
 impl Scanner {
     pub(super) fn new() -> Self {
         Self {
@@ -63,6 +89,15 @@ impl Scanner {
 
     /// How many of these bytes belong to the body; fewer than all only when it ends among them.
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<usize, Malformed> {
+        self.feed_into(bytes, &mut ())
+    }
+
+    /// The same, and what is inside of the coding goes to `sink`.
+    pub(super) fn feed_into(
+        &mut self,
+        bytes: &[u8],
+        sink: &mut impl ChunkSink,
+    ) -> Result<usize, Malformed> {
         let mut at = 0;
         while at < bytes.len() && self.state != State::Done {
             if self.state == State::Data {
@@ -70,7 +105,9 @@ impl Scanner {
                 let step = self.left.min(available);
                 self.left -= step;
                 // Not more than there are bytes.
-                at += step as usize;
+                let end = at + step as usize;
+                sink.data(&bytes[at..end]);
+                at = end;
                 if self.left == 0 {
                     self.state = State::DataCr;
                 }
@@ -80,6 +117,9 @@ impl Scanner {
                 // Whoever asks again must not get another answer.
                 self.state = State::Broken;
             })?;
+            if self.state.is_trailer() {
+                sink.trailer(bytes[at]);
+            }
             at += 1;
         }
         Ok(at)

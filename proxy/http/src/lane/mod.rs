@@ -1,4 +1,4 @@
-//! Our own lane: HTTP/1.1 requests that need nothing of pingora's.
+//! Our own lane: HTTP/1.1 and HTTP/2 requests that need nothing of pingora's.
 //!
 //! ```text
 //! head (judged) ─ Request::read ─ admit ─ head for the upstream ─┐
@@ -12,20 +12,24 @@
 //! What is decided (route, client, pick, retries) and what is told (metrics, logs) is the same code as in
 //! pingora's lane: [`crate::exchange`], [`crate::forward`], [`crate::record`].
 //!
+//! - `attempts`: endpoints are tried until one answers.
 //! - `request`, `response`, `hop`: heads, each read and rewritten in one pass.
 //! - `body`, `chunked`: where a body ends.
 //! - `upload`: the request's way; what of it can be sent again.
 //! - `wire`: both ways at once, with their timeouts.
 //! - `upstream`: a connection to an endpoint, in clear text or TLS.
+//! - `http2`: the same for clients that speak HTTP/2, and gRPC.
 //! - `pool`, `buffer`: what a worker keeps between requests.
 //!
 //! Limits: a request is sent again only while head and body are below 64 KiB; a head of an answer has
 //! the bound of a request's (`limits.head_bytes`).
 
+mod attempts;
 mod body;
 mod buffer;
 mod chunked;
 mod hop;
+pub(crate) mod http2;
 mod pool;
 mod request;
 mod response;
@@ -41,21 +45,24 @@ use meridian_telemetry::access::HttpDetails;
 use tokio::time::timeout;
 
 use crate::answer::{self, Answer};
-use crate::attempt::{Failure, Sent, Stage};
+use crate::attempt::Failure;
 use crate::common::Common;
 use crate::downstream::Downstream;
-use crate::exchange::{Asked, Exchange, Origin, note};
+use crate::exchange::{Asked, Exchange, Origin};
 use crate::fields::{Fields, write_field};
 use crate::head::Head;
 use crate::record::{Fault, Seen};
 use crate::worker::Shared;
+use attempts::{Leg, Until};
 use body::Rest;
 use buffer::Buffers;
+use http2::GrpcPool;
 use pool::Pool;
 use request::Request;
+use response::Reading;
 use upload::Upload;
 use upstream::{Target, Upstream};
-use wire::{Patience, Trouble, Wire};
+use wire::{Trouble, Wire};
 
 /// How often idle upstream connections are looked at.
 pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(1);
@@ -68,7 +75,9 @@ const HEAD_BYTES_TYPICAL: usize = 512;
 #[derive(Debug)]
 pub(crate) struct Lane {
     pool: Pool,
+    grpc: GrpcPool,
     buffers: Buffers,
+    idle_time: Duration,
 }
 
 impl Lane {
@@ -76,7 +85,17 @@ impl Lane {
     pub(crate) fn new(idle_max: usize, idle_time: Duration) -> Self {
         Self {
             pool: Pool::new(idle_max, idle_time),
+            grpc: GrpcPool::default(),
+            idle_time,
             buffers: Buffers::default(),
+        }
+    }
+
+    /// A connection to an endpoint, from the pool or new.
+    async fn connect(&self, target: &Target, until: Until) -> Result<(Upstream, Origin), Failure> {
+        match self.pool.take(target.place, until.now) {
+            Some(stream) => Ok((stream, Origin::Pooled)),
+            None => Ok((target.connect(until.patience()).await?, Origin::Fresh)),
         }
     }
 
@@ -84,7 +103,9 @@ impl Lane {
     pub(crate) async fn sweep(&self) {
         loop {
             tokio::time::sleep(SWEEP_EVERY).await;
-            self.pool.sweep(Instant::now());
+            let now = Instant::now();
+            self.pool.sweep(now);
+            self.grpc.sweep(now, self.idle_time);
         }
     }
 }
@@ -114,7 +135,6 @@ pub(crate) async fn serve(shared: &Shared, client: &mut Downstream, head: Head) 
     let mut passage = Passage {
         shared,
         client,
-        exchange: &mut exchange,
         upload: Upload::new(prepared.head, request::rest_of(&head)),
         closing: !prepared.keeps_connection || shared.stop.is_cancelled(),
         to_head: prepared.to_head,
@@ -124,7 +144,7 @@ pub(crate) async fn serve(shared: &Shared, client: &mut Downstream, head: Head) 
     };
     let (after, fault) = match prepared.refused {
         Some(answer) => (passage.answer(&answer).await, Fault::None),
-        None => passage.run().await,
+        None => passage.run(&mut exchange).await,
     };
     let (status, bytes_out) = (passage.status, passage.body_out);
     let bytes_in = passage.upload.body_bytes();
@@ -218,7 +238,6 @@ fn details(request: &Request<'_>) -> HttpDetails {
 struct Passage<'p> {
     shared: &'p Shared,
     client: &'p mut Downstream,
-    exchange: &'p mut Exchange,
     upload: Upload,
     /// The client's connection ends with this answer.
     closing: bool,
@@ -229,137 +248,70 @@ struct Passage<'p> {
     body_out: u64,
 }
 
+impl Leg for Passage<'_> {
+    type Connection = Upstream;
+
+    fn is_repeatable(&self) -> bool {
+        self.idempotent && self.upload.is_whole() && self.status == 0
+    }
+
+    fn is_read(&self) -> bool {
+        self.upload.is_read()
+    }
+
+    fn rewind(&mut self) {
+        self.upload.rewind();
+    }
+
+    async fn connect(
+        &mut self,
+        target: &Target,
+        until: Until,
+    ) -> Result<(Upstream, Origin), Failure> {
+        self.shared.lane.connect(target, until).await
+    }
+
+    async fn pass(
+        &mut self,
+        mut connection: Upstream,
+        target: &Target,
+        exchange: &mut Exchange,
+    ) -> Result<(), Trouble> {
+        if self.exchange_with(&mut connection, exchange).await? {
+            let now = exchange.first_byte.unwrap_or_else(Instant::now);
+            self.shared.lane.pool.keep(target.place, connection, now);
+        }
+        Ok(())
+    }
+}
+
 impl Passage<'_> {
-    /// Tries endpoints until one answers, or none is to be tried any more.
-    async fn run(&mut self) -> (After, Fault) {
-        if let Some(routed) = self.exchange.routed.as_mut()
-            && routed.delay.is_some()
-        {
-            Box::pin(routed.wait()).await;
+    /// Has the request answered, by an endpoint or by us.
+    async fn run(&mut self, exchange: &mut Exchange) -> (After, Fault) {
+        let outcome = match self.upload.take_ahead(self.client) {
+            Ok(()) => attempts::run(self, exchange).await,
+            Err(broken) => Err(broken.into()),
+        };
+        let Err(trouble) = outcome else {
+            return (self.after(), Fault::None);
+        };
+        let (status, fault) = attempts::verdict(trouble);
+        if status == 0 || self.status != 0 {
+            // What was begun can only be cut.
+            return (After::Close, fault);
         }
-        let mut trouble = self.upload.take_ahead(self.client).map_err(Trouble::from);
-        loop {
-            if trouble.is_ok() {
-                let (origin, outcome) = self.attempt().await;
-                trouble = match outcome {
-                    Ok(after) => return (after, Fault::None),
-                    Err(Trouble::Upstream(failure)) => {
-                        if self.again(failure, origin) {
-                            self.upload.rewind();
-                            // An answer may have begun and been thrown away.
-                            self.exchange.first_byte = None;
-                            continue;
-                        }
-                        Err(Trouble::Upstream(failure))
-                    }
-                    Err(client) => Err(client),
-                };
-            }
-            let Err(trouble) = &trouble else { continue };
-            let fault = match trouble {
-                Trouble::Upstream(_) => Fault::Upstream,
-                _ => Fault::Client,
-            };
-            let status = match trouble {
-                Trouble::Client => return (After::Close, fault),
-                Trouble::ClientSlow => 408,
-                Trouble::ClientMalformed => 400,
-                Trouble::Upstream(failure) => failure.status(),
-            };
-            if self.status != 0 {
-                // What was begun can only be cut.
-                return (After::Close, fault);
-            }
-            let text = answer::final_text(status, self.exchange);
-            return (self.answer(&Answer::new(status, text)).await, fault);
-        }
-    }
-
-    /// Whether there is another attempt after a failed one.
-    fn again(&mut self, failure: Failure, origin: Option<Origin>) -> bool {
-        let (sent, stage) = match origin {
-            None => (Sent::Nothing, Stage::Connecting),
-            Some(_) => (self.sent(), self.stage()),
-        };
-        let routed = self.exchange.routed.as_mut();
-        routed.is_some_and(|routed| {
-            note(
-                routed,
-                failure,
-                sent,
-                origin.unwrap_or(Origin::Fresh),
-                stage,
-            )
-        })
-    }
-
-    fn sent(&self) -> Sent {
-        Sent::Perhaps {
-            repeatable: self.idempotent && self.upload.is_whole() && self.status == 0,
-        }
-    }
-
-    fn stage(&self) -> Stage {
-        if self.exchange.first_byte.is_some() {
-            Stage::Answering
-        } else if self.upload.is_read() {
-            Stage::Waiting
-        } else {
-            Stage::Uploading
-        }
-    }
-
-    /// One attempt at the endpoint that was picked, and where its connection came from.
-    async fn attempt(&mut self) -> (Option<Origin>, Result<After, Trouble>) {
-        let local = || (None, Err(Trouble::Upstream(Failure::Local)));
-        let Some(routed) = self.exchange.routed.as_mut() else {
-            return local();
-        };
-        let Ok(tls) = routed.tls() else {
-            return local();
-        };
-        let Some(endpoint) = routed.begin_attempt() else {
-            return local();
-        };
-        let target = Target::new(endpoint.socket_addr(), tls);
-        let lane = &self.shared.lane;
-        let connected = match lane.pool.take(target.place, self.exchange.started) {
-            Some(stream) => Ok((stream, Origin::Pooled)),
-            None => {
-                let patience = routed.route().connect_timeout;
-                let patience = patience.min(routed.time_left(Instant::now()));
-                let connected = target.connect(patience).await;
-                connected.map(|stream| (stream, Origin::Fresh))
-            }
-        };
-        let (mut stream, origin) = match connected {
-            Ok(connected) => connected,
-            Err(failure) => return (None, Err(Trouble::Upstream(failure))),
-        };
-        let outcome = self.exchange_with(&mut stream).await;
-        (
-            Some(origin),
-            outcome.map(|kept| {
-                if kept {
-                    let now = self.exchange.first_byte.unwrap_or_else(Instant::now);
-                    lane.pool.keep(target.place, stream, now);
-                }
-                self.after()
-            }),
-        )
+        let text = answer::final_text(status, exchange);
+        (self.answer(&Answer::new(status, text)).await, fault)
     }
 
     /// Sends the request and passes the answer on; says whether the upstream takes another request.
-    async fn exchange_with(&mut self, stream: &mut Upstream) -> Result<bool, Trouble> {
-        let Some(routed) = self.exchange.routed.as_ref() else {
-            return Err(Trouble::Upstream(Failure::Local));
-        };
+    async fn exchange_with(
+        &mut self,
+        stream: &mut Upstream,
+        exchange: &mut Exchange,
+    ) -> Result<bool, Trouble> {
         let mut wire = Wire {
-            patience: Patience {
-                body: self.shared.common.body_timeout,
-                first_byte: routed.route().first_byte_timeout,
-                deadline: routed.deadline(),
-            },
+            patience: attempts::patience(self.shared, exchange)?,
             client: self.client,
             upstream: stream,
             upload: &mut self.upload,
@@ -368,11 +320,7 @@ impl Passage<'_> {
         };
         let (response, mut head) = loop {
             let mut head = Vec::with_capacity(HEAD_BYTES_TYPICAL);
-            let reading = response::Reading {
-                to_head: self.to_head,
-                head_bytes_max: self.shared.head_bytes_max,
-                rules: &routed.route().response,
-            };
+            let reading = Reading::of(exchange, self.to_head, self.shared.head_bytes_max)?;
             let response = wire.response(&reading, &mut head).await?;
             if !response.is_interim() {
                 break (response, head);
@@ -381,22 +329,10 @@ impl Passage<'_> {
             wire.replace_head(response.head_bytes, &head);
             wire.pass_on(head.len()).await?;
         };
-        let now = Instant::now();
-        self.exchange.first_byte = Some(now);
-        if response.status < 500 {
-            routed.succeeded(now);
-        } else {
-            let sent = Sent::Perhaps {
-                repeatable: self.idempotent && wire.upload.is_whole(),
-            };
-            let failure = Failure::Status(response.status);
-            if routed.wants_another(failure, sent, now) {
-                return Err(Trouble::Upstream(failure));
-            }
-            routed.answered_badly(failure);
-        }
+        let repeatable = self.idempotent && wire.upload.is_whole();
+        attempts::answered(exchange, response.status, repeatable)?;
         self.closing |= matches!(response.rest, Rest::UntilClose);
-        finish_head(&mut head, self.shared, self.exchange, self.closing);
+        finish_head(&mut head, self.shared, exchange, self.closing);
         self.status = response.status;
         wire.replace_head(response.head_bytes, &head);
         let mut rest = response.rest;

@@ -7,6 +7,9 @@ use httparse::Header;
 use super::body::Rest;
 use super::chunked::Scanner;
 use super::hop::{self, Connection};
+use super::wire::Trouble;
+use crate::attempt::Failure;
+use crate::exchange::Exchange;
 use crate::fields::write_field;
 use crate::head::HEADERS_MAX;
 use crate::traffic::Headers;
@@ -34,17 +37,59 @@ pub(super) struct Reading<'r> {
     pub(super) rules: &'r Headers,
 }
 
+impl<'r> Reading<'r> {
+    /// How the answer to a request is read.
+    pub(super) fn of(
+        exchange: &'r Exchange,
+        to_head: bool,
+        head_bytes_max: usize,
+    ) -> Result<Self, Trouble> {
+        let routed = exchange.routed.as_ref();
+        let routed = routed.ok_or(Trouble::Upstream(Failure::Local))?;
+        Ok(Self {
+            to_head,
+            head_bytes_max,
+            rules: &routed.route().response,
+        })
+    }
+}
+
+/// Where the head for the client is put.
+pub(super) trait HeadSink {
+    /// The first line.
+    fn status(&mut self, status: u16, reason: &str);
+
+    /// A field that passes.
+    fn field(&mut self, name: &str, value: &[u8]);
+}
+
+/// As HTTP/1.1 has it, without the last empty line.
+impl HeadSink for Vec<u8> {
+    fn status(&mut self, status: u16, reason: &str) {
+        let digits = [status / 100, status / 10 % 10, status % 10];
+        self.extend_from_slice(b"HTTP/1.1 ");
+        // Below ten each.
+        self.extend(digits.map(|digit| b'0' + digit as u8));
+        self.push(b' ');
+        self.extend_from_slice(reason.as_bytes());
+        self.extend_from_slice(b"\r\n");
+    }
+
+    fn field(&mut self, name: &str, value: &[u8]) {
+        write_field(self, name, value);
+    }
+}
+
 /// What is no answer, or one that two readers could end at different places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed;
 
 impl Response {
-    /// Reads a head and writes the client's into `out`, without the last empty line; `None` while there is
-    /// more to come.
+    /// Reads a head and writes the client's into `out`; `None` while there is more to come.
     pub(super) fn read(
         bytes: &[u8],
         reading: &Reading<'_>,
-        out: &mut Vec<u8>,
+        out: &mut impl HeadSink,
     ) -> Result<Option<Self>, Malformed> {
         let mut space = [const { MaybeUninit::uninit() }; HEADERS_MAX];
         let mut parsed = httparse::Response::new(&mut []);
@@ -65,11 +110,16 @@ impl Response {
         let fields = &*parsed.headers;
         let connection = Connection::of(fields);
         let rest = rest(fields, status, minor, reading.to_head)?;
-        write(out, status, parsed.reason.unwrap_or(""), fields, |name| {
-            !connection.lists(name)
-                && reading.rules.passes(name)
-                && !(frames_nothing(status) && is_framing(name))
-        });
+        out.status(status, parsed.reason.unwrap_or(""));
+        for field in fields {
+            let passes = !hop::is_hop_by_hop(field.name)
+                && !connection.lists(field.name)
+                && reading.rules.passes(field.name)
+                && !(frames_nothing(status) && is_framing(field.name));
+            if passes {
+                out.field(field.name, field.value);
+            }
+        }
         Ok(Some(Self {
             status,
             head_bytes,
@@ -81,27 +131,6 @@ impl Response {
     /// Whether another head comes after this one.
     pub(super) fn is_interim(&self) -> bool {
         self.status < 200
-    }
-}
-
-fn write(
-    out: &mut Vec<u8>,
-    status: u16,
-    reason: &str,
-    fields: &[Header<'_>],
-    passes: impl Fn(&str) -> bool,
-) {
-    let digits = [status / 100, status / 10 % 10, status % 10];
-    out.extend_from_slice(b"HTTP/1.1 ");
-    // Below ten each.
-    out.extend(digits.map(|digit| b'0' + digit as u8));
-    out.push(b' ');
-    out.extend_from_slice(reason.as_bytes());
-    out.extend_from_slice(b"\r\n");
-    for field in fields {
-        if !hop::is_hop_by_hop(field.name) && passes(field.name) {
-            write_field(out, field.name, field.value);
-        }
     }
 }
 

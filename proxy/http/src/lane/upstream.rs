@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
+use rustls::ClientConfig;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -45,8 +46,23 @@ impl Target {
         }
     }
 
-    /// A new connection, within `patience`.
+    /// A new connection for HTTP/1.1, within `patience`.
     pub(super) async fn connect(&self, patience: Duration) -> Result<Upstream, Failure> {
+        let config = self.tls.as_ref().map(|tls| &tls.config);
+        self.connect_with(patience, config).await
+    }
+
+    /// A new connection for HTTP/2.
+    pub(super) async fn connect_grpc(&self, patience: Duration) -> Result<Upstream, Failure> {
+        let config = self.tls.as_ref().map(|tls| &tls.grpc);
+        self.connect_with(patience, config).await
+    }
+
+    async fn connect_with(
+        &self,
+        patience: Duration,
+        config: Option<&Arc<ClientConfig>>,
+    ) -> Result<Upstream, Failure> {
         let began = Instant::now();
         let stream = match timeout(patience, TcpStream::connect(self.place.address)).await {
             Ok(Ok(stream)) => stream,
@@ -55,10 +71,10 @@ impl Target {
         };
         // Requests are written whole. A socket that refuses is about to fail anyway.
         let _ = stream.set_nodelay(true);
-        let Some(tls) = &self.tls else {
+        let (Some(tls), Some(config)) = (&self.tls, config) else {
             return Ok(Upstream::Plain(stream));
         };
-        let connector = TlsConnector::from(Arc::clone(&tls.config));
+        let connector = TlsConnector::from(Arc::clone(config));
         let handshake = Box::pin(connector.connect(tls.name.clone(), stream));
         match timeout(patience.saturating_sub(began.elapsed()), handshake).await {
             Ok(Ok(stream)) => Ok(Upstream::Tls(Box::new(stream))),

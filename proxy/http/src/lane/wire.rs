@@ -241,14 +241,14 @@ impl Wire<'_> {
 }
 
 /// Which time was over.
-enum Elapsed {
+pub(super) enum Elapsed {
     Silence,
     Deadline,
 }
 
 /// Waits for `poll` until nothing has moved for so long, or the deadline has passed. Reads no clock unless
 /// there is something to wait for.
-async fn patiently<T>(
+pub(super) async fn patiently<T>(
     silence: Duration,
     deadline: Instant,
     mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,

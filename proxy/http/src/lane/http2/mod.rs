@@ -1,0 +1,269 @@
+//! Clients that speak HTTP/2: each stream is a request of its own, driven by a task of its own.
+//!
+//! The `h2` crate does the framing and its flow control; what it defends against (floods of resets, settings,
+//! empty frames, headers without end) ends the connection. Endpoints are asked in HTTP/1.1 over the worker's
+//! pool, the same as for HTTP/1.1 clients; gRPC calls go to them in HTTP/2 ([`grpc`]).
+//!
+//! - `head`: a request's head for an endpoint, an answer's for the client.
+//! - `upload`: the request's body on its way.
+//! - `leg`: one attempt.
+//!
+//! Limits: `limits.h2_streams` requests at once on a connection, `limits.head_bytes` of fields, and
+//! [`SEND_BYTES_MAX`] of an answer that wait for the client.
+
+mod grpc;
+mod head;
+mod leg;
+mod upload;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use h2::server::{Builder, Connection, SendResponse};
+use h2::{Reason, RecvStream};
+use http::{Method, Request, Version};
+use meridian_telemetry::access::HttpDetails;
+use tokio::time::timeout;
+
+use super::attempts::{self, Leg};
+use crate::answer::{self, Answer};
+use crate::authority;
+use crate::downstream::Downstream;
+use crate::exchange::{Asked, Exchange};
+use crate::fields::Fields;
+use crate::info::ConnectionInfo;
+use crate::metrics::Closed;
+use crate::record::{Fault, Seen};
+use crate::worker::Shared;
+pub(super) use grpc::GrpcPool;
+use head::Refused;
+use leg::StreamLeg;
+
+/// Bytes of an answer that wait for the client, for each stream.
+const SEND_BYTES_MAX: usize = 64 * 1024;
+
+/// Serves a connection until either side ends it. Its preface may have been read ahead.
+pub(crate) async fn serve(shared: Arc<Shared>, client: Downstream) {
+    let info = Arc::new(client.info().clone());
+    let mut builder = Builder::new();
+    builder
+        .max_concurrent_streams(shared.h2_streams_max)
+        .max_header_list_size(u32::try_from(shared.head_bytes_max).unwrap_or(u32::MAX))
+        .max_send_buffer_size(SEND_BYTES_MAX);
+    let handshake = builder.handshake::<_, Bytes>(client);
+    match timeout(shared.header_timeout, handshake).await {
+        Ok(Ok(connection)) => accept(&shared, &info, connection).await,
+        // It has said what it had to say.
+        Ok(Err(_)) => {}
+        Err(_) => shared.metrics.closed(Closed::HeaderTimeout),
+    }
+}
+
+/// Takes requests until the connection is over, or was idle for `timeouts.keepalive` to twice that.
+async fn accept(
+    shared: &Arc<Shared>,
+    info: &Arc<ConnectionInfo>,
+    mut connection: Connection<Downstream, Bytes>,
+) {
+    let mut is_ending = false;
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            accepted = timeout(shared.keepalive_timeout, connection.accept()) => accepted,
+            () = shared.stop.cancelled(), if !is_ending => {
+                is_ending = true;
+                connection.graceful_shutdown();
+                continue;
+            }
+        };
+        match accepted {
+            Ok(Some(Ok((request, respond)))) => {
+                let (shared, info) = (Arc::clone(shared), Arc::clone(info));
+                tokio::spawn(stream(shared, info, request, respond));
+            }
+            Ok(None | Some(Err(_))) => return,
+            Err(_) if connection.has_streams() => {}
+            // It had its time for a last word.
+            Err(_) if is_ending => return,
+            Err(_) => {
+                is_ending = true;
+                connection.graceful_shutdown();
+            }
+        }
+    }
+}
+
+/// Serves one request.
+async fn stream(
+    shared: Arc<Shared>,
+    info: Arc<ConnectionInfo>,
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+) {
+    let common = &*shared.common;
+    let mut exchange = common.begin();
+    let (parts, body) = request.into_parts();
+    let details = common.recorder.access.is_on().then(|| details(&parts));
+    let to_head = parts.method == Method::HEAD;
+    let mut told = Told {
+        status: 0,
+        fault: Fault::None,
+        bytes_in: 0,
+        bytes_out: 0,
+    };
+    match admit(&shared, &info, &parts, &mut exchange) {
+        Err(answer) => told.answered(&mut respond, &answer, to_head),
+        Ok(()) if head::is_grpc(&parts) => {
+            let leg = grpc::GrpcLeg::new(&shared, &info, parts, body, respond);
+            told.passed(leg, &mut exchange).await;
+        }
+        Ok(()) => {
+            let leg = StreamLeg::new(&shared, &info, &exchange, &parts, body, respond);
+            told.passed(leg, &mut exchange).await;
+        }
+    }
+    common
+        .recorder
+        .finished(&exchange, told.status, told.fault, || {
+            Some(Seen {
+                connection: &info,
+                bytes_in: told.bytes_in,
+                bytes_out: told.bytes_out,
+                http: HttpDetails {
+                    status: told.status,
+                    ..details?
+                },
+            })
+        });
+}
+
+/// What the logs are told in the end.
+struct Told {
+    status: u16,
+    fault: Fault,
+    bytes_in: u64,
+    bytes_out: u64,
+}
+
+/// What a leg has moved.
+struct Moved {
+    /// The status that was sent; 0 before.
+    status: u16,
+    bytes_in: u64,
+    bytes_out: u64,
+}
+
+/// What this module needs of a leg beside its attempts.
+trait Finish {
+    fn moved(&self) -> Moved;
+
+    /// Ends the stream that was begun and cannot be finished.
+    fn cut(&mut self, reason: Reason);
+
+    fn respond(&mut self) -> &mut SendResponse<Bytes>;
+
+    fn to_head(&self) -> bool;
+}
+
+impl Told {
+    /// Has endpoints answer.
+    async fn passed<L: Leg + Finish + Send>(&mut self, mut leg: L, exchange: &mut Exchange) {
+        let outcome = attempts::run(&mut leg, exchange).await;
+        let moved = leg.moved();
+        (self.status, self.bytes_in, self.bytes_out) =
+            (moved.status, moved.bytes_in, moved.bytes_out);
+        let Err(trouble) = outcome else {
+            if !leg.is_read() {
+                // The answer is whole: the rest of the request is of no use (RFC 9113, section 8.1).
+                leg.cut(Reason::NO_ERROR);
+            }
+            return;
+        };
+        let (status, fault) = attempts::verdict(trouble);
+        self.fault = fault;
+        if status == 0 {
+            leg.cut(Reason::CANCEL);
+        } else if moved.status != 0 {
+            leg.cut(Reason::INTERNAL_ERROR);
+        } else {
+            let answer = Answer::new(status, answer::final_text(status, exchange));
+            let to_head = leg.to_head();
+            self.answered(leg.respond(), &answer, to_head);
+        }
+    }
+
+    /// Answers in place of an endpoint.
+    fn answered(&mut self, respond: &mut SendResponse<Bytes>, answer: &Answer, to_head: bool) {
+        self.status = answer.status;
+        let (head, body) = answer.http2();
+        let body = (!to_head).then_some(body);
+        self.bytes_out = body.as_ref().map_or(0, |body| body.len() as u64);
+        // A client that is gone misses the answer.
+        if let Ok(mut stream) = respond.send_response(head, body.is_none())
+            && let Some(body) = body
+        {
+            let _ = stream.send_data(body, true);
+        }
+    }
+}
+
+/// Finds route, client and first endpoint; the answer to a request that goes nowhere.
+fn admit(
+    shared: &Shared,
+    info: &ConnectionInfo,
+    parts: &http::request::Parts,
+    exchange: &mut Exchange,
+) -> Result<(), Answer> {
+    let common = &*shared.common;
+    let host = head::host(parts).map_err(|Refused| {
+        common.metrics.malformed(crate::head::Refusal::Host);
+        Answer::new(400, crate::head::Refusal::Host.as_str())
+    })?;
+    if parts.method == Method::CONNECT {
+        return Err(Answer::new(405, "this proxy opens no tunnels"));
+    }
+    let asked = Asked {
+        scheme: None,
+        host: host
+            .and_then(|host| authority::parse(host.as_bytes()))
+            .map_or("", |host| host.host),
+        path: parts.uri.path().as_bytes(),
+        target: parts
+            .uri
+            .path_and_query()
+            .map_or("/", |target| target.as_str()),
+        method: &parts.method,
+        fields: &parts.headers,
+    };
+    match common.admit(info, &asked, exchange) {
+        Ok(routed) => {
+            let refused = answer::refused(&routed);
+            exchange.routed = Some(routed);
+            refused.map_or(Ok(()), Err)
+        }
+        Err(unrouted) => {
+            common.metrics.unrouted(unrouted);
+            Err(common.unrouted_answer(unrouted, &asked))
+        }
+    }
+}
+
+fn details(parts: &http::request::Parts) -> HttpDetails {
+    debug_assert_eq!(parts.version, Version::HTTP_2);
+    let text = |name| {
+        let value = Fields::values(&parts.headers, name).next()?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    };
+    let authority = parts
+        .uri
+        .authority()
+        .map(|authority| authority.as_str().to_owned());
+    HttpDetails {
+        method: parts.method.as_str().to_owned(),
+        host: authority.or_else(|| text("host")).unwrap_or_default(),
+        path: parts.uri.path().to_owned(),
+        version: "HTTP/2",
+        status: 0,
+        user_agent: text("user-agent"),
+    }
+}
