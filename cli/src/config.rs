@@ -181,13 +181,11 @@ fn paths(node: &mut NodeConfig) -> Vec<&mut PathBuf> {
     if let AccessTarget::File(file) = &mut node.telemetry.access_log.to {
         paths.push(file);
     }
-    for certificate in node
-        .http
-        .https
-        .iter_mut()
-        .flat_map(|https| &mut https.certificates)
-    {
-        paths.extend([&mut certificate.certificate, &mut certificate.key]);
+    if let Some(https) = &mut node.http.https {
+        for certificate in &mut https.certificates {
+            paths.extend([&mut certificate.certificate, &mut certificate.key]);
+        }
+        paths.extend(https.clients.iter_mut().map(|clients| &mut clients.ca));
     }
     match &mut node.store {
         StoreConfig::Embedded(embedded) => paths.extend(&mut embedded.path),

@@ -24,6 +24,10 @@ use crate::commands::{
 };
 use crate::failure::Failure;
 
+/// Requests come and go by the hundred thousand, each with memory of its own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Decides where every client should go, and takes it there.
 #[derive(Debug, Parser)]
 #[command(

@@ -30,7 +30,7 @@ use crate::info::{ConnectionInfo, Scheme};
 use crate::metrics::{RefusedFor, ServiceMetrics, Unrouted};
 use crate::route::Lookup;
 use crate::table::{Route, Service, Table};
-use crate::traffic::{self, location};
+use crate::traffic::{self, Here, location};
 use crate::upstream_tls::Ready;
 
 /// The state of one request.
@@ -131,6 +131,8 @@ pub(crate) struct Asked<'a, F: ?Sized> {
     pub(crate) scheme: Option<&'a str>,
     /// The host without port, as written; empty where there is none.
     pub(crate) host: &'a str,
+    /// The port beside it.
+    pub(crate) port: Option<u16>,
     /// The path, without query.
     pub(crate) path: &'a [u8],
     /// The path and query.
@@ -288,15 +290,23 @@ impl Routed {
         admission: &Admission<'_>,
     ) -> Option<Refusal> {
         let (now, number) = (admission.now, admission.decision.0);
-        let scheme = &admission.connection.scheme;
         let table = Arc::clone(&self.table);
         let route = &table.routes[self.route];
-        if let Some(redirect) = &route.redirect {
-            let asked = (scheme.as_str(), asked.host, asked.target);
-            return Some(Refusal::Redirect {
+        let redirect = route.redirect.as_ref().and_then(|redirect| {
+            let here = Here {
+                scheme: scheme(admission, asked.fields),
+                host: asked.host,
+                port: asked.port,
+                target: asked.target,
+            };
+            let location = location(&route.path_prefix, redirect, here)?;
+            Some(Refusal::Redirect {
                 status: redirect.status,
-                location: location(&route.path_prefix, redirect, asked),
-            });
+                location,
+            })
+        });
+        if redirect.is_some() {
+            return redirect;
         }
         let at = table.clock.at(now);
         if let Some(rate) = &route.rate
@@ -515,6 +525,19 @@ impl Drop for Routed {
         if self.is_counted {
             self.service().stats.end();
         }
+    }
+}
+
+/// How the client came: to us, or to a trusted proxy in front of us that says so.
+fn scheme<F: Fields + ?Sized>(admission: &Admission<'_>, fields: &F) -> &'static str {
+    let own = admission.connection.scheme.as_str();
+    if !admission.trusted.contains(admission.connection.peer.ip()) {
+        return own;
+    }
+    match fields.values("x-forwarded-proto").next() {
+        Some(b"https") => "https",
+        Some(b"http") => "http",
+        _ => own,
     }
 }
 

@@ -22,7 +22,7 @@ use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use crate::answer::{self, Answer};
 use crate::attempt::{Failure, Sent, Stage};
-use crate::authority;
+use crate::authority::{self, Authority};
 use crate::common::Common;
 use crate::exchange::{Asked, Exchange, Origin, Routed, note};
 use crate::fields::Fields;
@@ -49,9 +49,11 @@ impl Proxy {
     fn admit(&self, session: &Session, exchange: &mut Exchange) -> Result<(), Answer> {
         let request = session.req_header();
         let target = target(request);
+        let host = host(request, &target);
         let asked = Asked {
             scheme: target.scheme,
-            host: host(request, &target),
+            host: host.map_or("", |host| host.host),
+            port: host.and_then(|host| host.port),
             path: target.path().as_bytes(),
             target: &target.path_and_query,
             method: &request.method,
@@ -394,8 +396,8 @@ fn target(request: &RequestHeader) -> Target<'_> {
 }
 
 /// The host a request is for: HTTP/2's `:authority` or an absolute target, else
-/// `Host`. Empty where there is none (HTTP/1.0).
-fn host<'r>(request: &'r RequestHeader, target: &Target<'r>) -> &'r str {
+/// `Host`. `None` where there is none (HTTP/1.0).
+fn host<'r>(request: &'r RequestHeader, target: &Target<'r>) -> Option<Authority<'r>> {
     let named = request
         .uri
         .authority()
@@ -403,9 +405,7 @@ fn host<'r>(request: &'r RequestHeader, target: &Target<'r>) -> &'r str {
         .or(target.authority)
         .map(str::as_bytes)
         .or_else(|| request.values("host").next());
-    named
-        .and_then(authority::parse)
-        .map_or("", |authority| authority.host)
+    named.and_then(authority::parse)
 }
 
 /// What the access log wants to know.

@@ -134,7 +134,7 @@ pub struct RawRoute {
     pub priority: Option<Field<Priority>>,
     /// What keeps a client at its endpoint, beside the policy's stickiness.
     pub affinity: Option<Spanned<RawAffinity>>,
-    /// Where it sends clients instead of serving them.
+    /// Where it sends clients that are not there already, instead of serving them.
     pub redirect: Option<Spanned<RawRedirect>>,
     /// What the upstream is asked for, where that is not what the client asked for.
     pub rewrite: Option<RawRewrite>,

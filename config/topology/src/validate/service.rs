@@ -79,7 +79,10 @@ impl Checker {
         let split = self.split(source, &raw.split);
         let rate_limit = self.rate_limit(source, raw.rate_limit.as_ref());
         let fault = self.fault(source, raw.fault.as_ref());
-        if let Some(redirect) = &raw.redirect {
+        // One that names a scheme may leave others to be served.
+        if let Some(redirect) = &raw.redirect
+            && redirect.value.scheme.is_none()
+        {
             let others = [
                 ("affinity", raw.affinity.is_some()),
                 ("rewrite", raw.rewrite.is_some()),

@@ -194,6 +194,7 @@ fn prepare(
         };
         let asked = Asked {
             host: request.host,
+            port: request.port,
             scheme: request.target.scheme,
             path: request.target.path().as_bytes(),
             target: &request.target.path_and_query,

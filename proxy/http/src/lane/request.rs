@@ -21,6 +21,7 @@ pub(super) struct Request<'h> {
     pub(super) target: Target<'h>,
     /// The host without port, as written.
     pub(super) host: &'h str,
+    pub(super) port: Option<u16>,
     pub(super) fields: &'h [Header<'h>],
     connection: Connection<'h>,
 }
@@ -51,6 +52,7 @@ impl<'h> Request<'h> {
             method,
             target,
             host: host.map_or("", |authority| authority.host),
+            port: host.and_then(|authority| authority.port),
             connection: Connection::of(fields),
             fields,
         };

@@ -112,11 +112,10 @@ impl Response {
         let rest = rest(fields, status, minor, reading.to_head)?;
         out.status(status, parsed.reason.unwrap_or(""));
         for field in fields {
-            let passes = !hop::is_hop_by_hop(field.name)
-                && !connection.lists(field.name)
-                && reading.rules.passes(field.name)
-                && !(frames_nothing(status) && is_framing(field.name));
-            if passes {
+            let stays = hop::is_hop_by_hop(field.name)
+                || connection.lists(field.name)
+                || (frames_nothing(status) && is_framing(field.name));
+            if !stays && reading.rules.passes(field.name) {
                 out.field(field.name, field.value);
             }
         }

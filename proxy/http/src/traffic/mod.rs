@@ -17,5 +17,5 @@ mod stats;
 
 pub(crate) use outlier::Outliers;
 pub(crate) use rate::{RateLimiter, Refused};
-pub(crate) use rules::{Headers, Target, location};
+pub(crate) use rules::{Headers, Here, Target, location};
 pub(crate) use stats::{Clock, EndpointStats, ServiceStats, is_lighter};

@@ -156,33 +156,53 @@ impl Target {
     }
 }
 
-/// Where a route sends a client that asked for `target` (path and query) of a host.
-pub(crate) fn location(
-    path_prefix: &str,
-    redirect: &Redirect,
-    (scheme, host, target): (&str, &str, &str),
-) -> String {
+/// What a client asked for, where it matters to a redirect.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Here<'a> {
+    pub(crate) scheme: &'a str,
+    pub(crate) host: &'a str,
+    pub(crate) port: Option<u16>,
+    /// Path and query.
+    pub(crate) target: &'a str,
+}
+
+fn usual_port(scheme: &str) -> u16 {
+    if scheme == "https" { 443 } else { 80 }
+}
+
+/// Where a route sends a client; `None` where it is there already.
+pub(crate) fn location(path_prefix: &str, redirect: &Redirect, here: Here<'_>) -> Option<String> {
     let target = match Prefix::new(path_prefix, redirect.path_prefix.as_deref()) {
-        Some(prefix) => Cow::Owned(prefix.replace(target)),
-        None => Cow::Borrowed(target),
+        Some(prefix) => Cow::Owned(prefix.replace(here.target)),
+        None => Cow::Borrowed(here.target),
     };
+    let scheme = redirect.scheme.map_or(here.scheme, |scheme| scheme.word());
+    let host = redirect
+        .host
+        .as_ref()
+        .map_or(here.host, |host| host.as_str());
+    let port = redirect.port.unwrap_or_else(|| usual_port(scheme));
+    let is_at_port =
+        redirect.port.is_none() || port == here.port.unwrap_or_else(|| usual_port(here.scheme));
+    let is_at_authority =
+        scheme == here.scheme && host.eq_ignore_ascii_case(here.host) && is_at_port;
+    if is_at_authority && target == here.target {
+        return None;
+    }
     let names_authority =
         redirect.scheme.is_some() || redirect.host.is_some() || redirect.port.is_some();
     if !names_authority {
         // The client knows best how it came here (RFC 9110, section 10.2.2). `//` would be a host.
         let path = target.trim_start_matches('/');
-        return format!("/{path}");
+        return Some(format!("/{path}"));
     }
-    let scheme = redirect.scheme.map_or(scheme, |scheme| scheme.word());
-    let host = redirect.host.as_ref().map_or(host, |host| host.as_str());
     let mut location = format!("{scheme}://{host}");
-    let usual = if scheme == "https" { 443 } else { 80 };
-    if let Some(port) = redirect.port.filter(|port| *port != usual) {
+    if port != usual_port(scheme) {
         // Writing into a string does not fail.
         let _ = write!(location, ":{port}");
     }
     location.push_str(&target);
-    location
+    Some(location)
 }
 
 #[cfg(test)]
@@ -241,15 +261,61 @@ mod tests {
             ("- - - /v2", "/v2/x?y"),
             ("- - - /", "/x?y"),
         ] {
-            let asked = ("http", "shop.example", "/api/x?y");
-            assert_eq!(location("/api", &to(redirect), asked), expected);
+            let here = Here {
+                scheme: "http",
+                host: "shop.example",
+                port: None,
+                target: "/api/x?y",
+            };
+            let found = location("/api", &to(redirect), here);
+            assert_eq!(found.as_deref(), Some(expected));
         }
-        let asked = ("http", "shop.example", "/api//evil.example/");
-        assert_eq!(
-            location("/api", &to("- - - /"), asked),
-            "/evil.example/",
-            "no other host by a double slash"
-        );
+        let here = Here {
+            scheme: "http",
+            host: "shop.example",
+            port: None,
+            target: "/api//evil.example/",
+        };
+        let found = location("/api", &to("- - - /"), here);
+        assert_eq!(found.as_deref(), Some("/evil.example/"), "no other host");
+    }
+
+    #[test]
+    fn who_is_there_already_is_not_sent_there() {
+        let redirect = |scheme, port| Redirect {
+            status: 308,
+            scheme,
+            host: None,
+            port,
+            path_prefix: None,
+        };
+        let https = Some(meridian_topology::Scheme::Https);
+        for (redirect, scheme, port, expected) in [
+            (redirect(https, None), "https", None, None),
+            (redirect(https, None), "https", Some(8443), None),
+            (
+                redirect(https, None),
+                "http",
+                Some(8080),
+                Some("https://shop.example/x"),
+            ),
+            (redirect(https, Some(8443)), "https", Some(8443), None),
+            (
+                redirect(https, Some(8443)),
+                "https",
+                None,
+                Some("https://shop.example:8443/x"),
+            ),
+            (redirect(None, Some(8080)), "http", Some(8080), None),
+        ] {
+            let here = Here {
+                scheme,
+                host: "shop.example",
+                port,
+                target: "/x",
+            };
+            assert_eq!(location("/", &redirect, here).as_deref(), expected);
+        }
     }
 
     #[test]

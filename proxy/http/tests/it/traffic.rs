@@ -110,6 +110,20 @@ async fn a_route_sends_clients_elsewhere() {
     assert_eq!(upstreams[0].requests(), 0);
 }
 
+/// One route sends clients to HTTPS and serves those that a trusted proxy says came by it.
+#[tokio::test]
+async fn who_came_over_tls_is_served() {
+    let upstreams = upstreams::<1>().await;
+    let world = shop(&upstreams, "", "redirect: { scheme: https }");
+    let node = Node::start(&world, "trusted_proxies: [127.0.0.1/32]");
+    assert_eq!(ask(&node, "").await.status, 308);
+    let answer = ask(&node, "X-Forwarded-Proto: https\r\n").await;
+    assert_eq!(answer.status, 200);
+    let node = Node::start(&world, "");
+    let answer = ask(&node, "X-Forwarded-Proto: https\r\n").await;
+    assert_eq!(answer.status, 308, "a stranger says so");
+}
+
 #[tokio::test]
 async fn too_many_requests_get_429() {
     let upstreams = upstreams::<1>().await;

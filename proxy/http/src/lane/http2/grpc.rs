@@ -224,11 +224,12 @@ impl<'s> GrpcLeg<'s> {
     /// The request for the endpoint.
     fn request(&self, routed: &Routed, is_tls: bool) -> Option<Request<()>> {
         let route = routed.route();
-        let told = self
-            .shared
-            .common
-            .told(self.info, routed, &self.parts.headers);
         let host = head::host(&self.parts).ok().flatten()?;
+        let fields = head::WithHost {
+            fields: &self.parts.headers,
+            host,
+        };
+        let told = self.shared.common.told(self.info, routed, &fields);
         let host = route
             .target
             .host

@@ -22,6 +22,21 @@ impl Fields for HeaderMap {
     }
 }
 
+/// The fields of a request as HTTP/1.1 would have them: with a `Host`.
+pub(super) struct WithHost<'f> {
+    pub(super) fields: &'f HeaderMap,
+    pub(super) host: &'f str,
+}
+
+impl Fields for WithHost<'_> {
+    fn values<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        let is_host = name == "host";
+        let host = is_host.then_some(self.host.as_bytes());
+        let fields = (!is_host).then(|| Fields::values(self.fields, name));
+        host.into_iter().chain(fields.into_iter().flatten())
+    }
+}
+
 /// The request names no host, or two.
 pub(super) struct Refused;
 

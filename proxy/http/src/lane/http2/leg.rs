@@ -56,7 +56,11 @@ impl<'s> StreamLeg<'s> {
         let framing = Framing::of(parts, body.is_end_stream());
         let head = match (exchange.routed.as_ref(), head::host(parts)) {
             (Some(routed), Ok(Some(host))) => {
-                let told = shared.common.told(info, routed, &parts.headers);
+                let fields = head::WithHost {
+                    fields: &parts.headers,
+                    host,
+                };
+                let told = shared.common.told(info, routed, &fields);
                 head::write_http1(parts, host, framing, routed.route(), &told)
             }
             // Who is admitted has a route and a host.

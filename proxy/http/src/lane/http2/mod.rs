@@ -222,11 +222,11 @@ fn admit(
     if parts.method == Method::CONNECT {
         return Err(Answer::new(405, "this proxy opens no tunnels"));
     }
+    let host = host.and_then(|host| authority::parse(host.as_bytes()));
     let asked = Asked {
         scheme: None,
-        host: host
-            .and_then(|host| authority::parse(host.as_bytes()))
-            .map_or("", |host| host.host),
+        host: host.map_or("", |host| host.host),
+        port: host.and_then(|host| host.port),
         path: parts.uri.path().as_bytes(),
         target: parts
             .uri

@@ -101,7 +101,7 @@ impl Upload {
             Some(Ok(data)) => self.add(&data),
             Some(Err(_)) => return Poll::Ready(Err(Trouble::Client)),
             None => match ready!(self.body.poll_trailers(context)) {
-                Ok(trailers) => self.end(trailers),
+                Ok(trailers) => self.end(trailers.as_ref()),
                 Err(_) => return Poll::Ready(Err(Trouble::Client)),
             },
         }
@@ -133,14 +133,14 @@ impl Upload {
         }
     }
 
-    fn end(&mut self, trailers: Option<HeaderMap>) {
+    fn end(&mut self, trailers: Option<&HeaderMap>) {
         self.is_read = true;
         if self.framing != Framing::Chunked {
             // HTTP/1.1 has trailers after chunks alone.
             return;
         }
         self.bytes.extend_from_slice(b"0\r\n");
-        for (name, value) in trailers.iter().flatten() {
+        for (name, value) in trailers.into_iter().flatten() {
             crate::fields::write_field(&mut self.bytes, name.as_str(), value.as_bytes());
         }
         self.bytes.extend_from_slice(b"\r\n");
