@@ -11,6 +11,7 @@ mod decide;
 mod gdnsd;
 mod geo;
 mod keys;
+mod migrate;
 mod models;
 mod pages;
 mod run;

@@ -30,7 +30,8 @@ multi_region_config:
   failover: { automatic_failover: false }
 "#;
 
-struct Node {
+/// A node that serves the directory `edge` of a folder.
+pub struct Node {
     folder: TempDir,
     child: Child,
 }
@@ -51,6 +52,12 @@ impl Node {
         let dir = folder.path().join("edge");
         copy_example("demo", &dir);
         std::fs::write(dir.join("meridian.yaml"), text).unwrap();
+        Self::serve(folder).await
+    }
+
+    /// A node whose directory is written already.
+    pub async fn serve(folder: TempDir) -> Self {
+        let dir = folder.path().join("edge");
         // Outside of the directory, which is watched.
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let mut serve = Command::from(command(&["serve", "--dir", word(&dir)]));
@@ -71,7 +78,7 @@ impl Node {
         self.folder.path().join("edge")
     }
 
-    fn log(&self) -> String {
+    pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
@@ -81,17 +88,17 @@ impl Node {
         meridian(&[words, &["--dir", word(&dir)]].concat())
     }
 
-    /// Where the admin API listens, as the log says.
-    fn admin(&self) -> String {
+    /// Where a room listens, as the log says.
+    pub fn listens(&self, room: &str) -> String {
         let log = self.log();
         let line = log.lines().find(|line| {
-            line.contains("listening") && line.contains("admin") && line.contains("address=127")
+            line.contains("listening") && line.contains(room) && line.contains("address=127")
         });
         let address = line.and_then(|line| line.split("address=").nth(1));
         address.unwrap_or_else(|| panic!("{log}")).trim().to_owned()
     }
 
-    async fn until(&self, words: &[&str], holds: impl Fn(&Said) -> bool) {
+    pub async fn until(&self, words: &[&str], holds: impl Fn(&Said) -> bool) {
         let wait = async {
             while !holds(&self.run(words)) {
                 tokio::time::sleep(LOOK_EVERY).await;
@@ -101,7 +108,7 @@ impl Node {
         assert!(waited.is_ok(), "{words:?}: {:?}", self.run(words));
     }
 
-    async fn stop(mut self) {
+    pub async fn stop(mut self) {
         let pid = Pid::from_raw(i32::try_from(self.child.id().unwrap()).unwrap()).unwrap();
         kill_process(pid, Signal::TERM).unwrap();
         let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
@@ -201,7 +208,7 @@ async fn a_node_is_changed_from_outside() {
     );
 
     // Over TCP reading is free and changing is not.
-    let admin = node.admin();
+    let admin = node.listens("admin");
     meridian(&["get", "status", "--admin", &admin]).fine();
     let undrain = ["undrain", "endpoint", "use1-1", "--admin", &admin];
     let refused = meridian(&undrain).ends_with_code(1);

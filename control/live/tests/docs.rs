@@ -80,7 +80,7 @@ enum Kind {
     Node,
     /// `fragment: NAME`: a piece that goes into one of [`WRAPS`].
     Fragment(String),
-    /// `file: PATH`: a file of a deployment; all of a page belong together.
+    /// `file: PATH`: a file of a deployment; all of a page, or of a folder in it, belong together.
     File(String),
     /// `excerpt: PATH`: lines of a checked-in file that another test reads whole.
     Excerpt(String),
@@ -209,7 +209,7 @@ fn check(kind: &Kind, text: &str) -> Result<(), String> {
                 topology(&whole).map(drop)
             }
         }
-        // A page's files are read together, by `deployments`.
+        // They are read together, by `deployments`.
         Kind::File(_) => Ok(()),
         Kind::Excerpt(path) => {
             let found = read(path).contains(text);
@@ -251,7 +251,8 @@ fn node(text: &str) -> Result<(), String> {
         .ok_or("this block sets nothing".into())
 }
 
-/// The deployments that pages show file by file.
+/// The deployments that pages show file by file: by page, and folder where the page has several. A
+/// `meridian.yaml` among them has sections of every room: `cli/tests/it/migrate.rs` reads it.
 fn deployments() -> BTreeMap<String, Sources> {
     let mut found: BTreeMap<String, Sources> = BTreeMap::new();
     for (page, text) in pages() {
@@ -259,9 +260,14 @@ fn deployments() -> BTreeMap<String, Sources> {
             let Ok(Kind::File(path)) = kind(&block.comment) else {
                 continue;
             };
-            let sources = found.entry(page.clone()).or_default();
-            let file = SourceFile::new(path.clone(), block.text);
-            if path.starts_with("policies/") {
+            let (folder, name) = placed(&path);
+            if name == "meridian.yaml" {
+                continue;
+            }
+            let key = format!("{page} {folder}").trim_end().to_owned();
+            let sources = found.entry(key).or_default();
+            let file = SourceFile::new(name, block.text);
+            if name.starts_with("policies/") {
                 sources.policies.push(file);
             } else {
                 sources.topology.push(file);
@@ -269,6 +275,14 @@ fn deployments() -> BTreeMap<String, Sources> {
         }
     }
     found
+}
+
+/// The folder of its page that a deployment's file lies in, with its slash, and its name there.
+fn placed(path: &str) -> (&str, &str) {
+    let at = path
+        .find("policies/")
+        .unwrap_or_else(|| path.rfind('/').map_or(0, |slash| slash + 1));
+    path.split_at(at)
 }
 
 #[test]
@@ -287,9 +301,9 @@ fn every_block_loads() {
             }
         }
     }
-    for (page, sources) in deployments() {
+    for (place, sources) in deployments() {
         if let Err(problems) = sources.read(None) {
-            wrong.push(format!("docs/{page}: its deployment: {problems}"));
+            wrong.push(format!("docs/{place}: its deployment: {problems}"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
