@@ -17,6 +17,7 @@ mod upstream_tls;
 mod bodies;
 mod decide;
 mod docs;
+mod floods;
 mod http2;
 mod lifecycle;
 mod malformed;

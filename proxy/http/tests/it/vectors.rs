@@ -25,7 +25,7 @@ async fn answers_end_where_they_say_or_are_not_passed_on() {
 }
 
 /// Checks one row after the other, and fails once with all that did not hold.
-async fn hold<C: Future<Output = ()>>(rows: impl Iterator<Item = (&'static str, C)>) {
+pub async fn hold<C: Future<Output = ()>>(rows: impl Iterator<Item = (&'static str, C)>) {
     let mut count = 0;
     let mut failures = Vec::new();
     for (name, check) in rows {
