@@ -248,7 +248,7 @@ fn judge(request: &httparse::Request<'_, '_>) -> Result<Body, Refusal> {
 /// Visible ASCII without what ends a target elsewhere or stands in none (RFC 3986, appendices A and C): a
 /// fragment is the client's own, angle brackets and the grave accent are nobody's. Others that should be
 /// percent-encoded are in use as they are.
-fn is_target(byte: u8) -> bool {
+pub(crate) fn is_target(byte: u8) -> bool {
     byte.is_ascii_graphic() && !matches!(byte, b'#' | b'<' | b'>' | b'`')
 }
 

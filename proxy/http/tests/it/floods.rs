@@ -5,9 +5,6 @@
 //! - `many`: more of something than any client needs.
 //! - `http2_rules`: one table of requests that break a rule, and what the upstream hears of them.
 //! - `frames`: HTTP/2 as bytes.
-//!
-//! Where the tests were written before the answer was known, or the RFC demands something else than is done,
-//! they say so with `UNSURE` and `SUSPECTED`.
 
 mod frames;
 mod http2_rules;

@@ -9,6 +9,7 @@ use crate::common::Common;
 use crate::exchange::Exchange;
 use crate::fields::{Fields, write_field};
 use crate::forward::{Said, Told};
+use crate::head::Refusal;
 use crate::table::Route;
 
 /// What of the fields usually takes room beside names and values.
@@ -37,25 +38,60 @@ impl Fields for WithHost<'_> {
     }
 }
 
-/// The request names no host, or two.
-pub(super) struct Refused;
-
 /// The authority that is asked for, as written: `:authority`, else `Host`. Where both are there, they are
 /// the same (section 8.3.1).
-pub(super) fn host(parts: &Parts) -> Result<Option<&str>, Refused> {
+pub(super) fn host(parts: &Parts) -> Result<Option<&str>, Refusal> {
     let mut fields = parts.headers.get_all(header::HOST).iter();
     let field = match (fields.next(), fields.next()) {
-        (_, Some(_)) => return Err(Refused),
-        (Some(field), None) => Some(field.to_str().map_err(|_| Refused)?),
+        (_, Some(_)) => return Err(Refusal::Host),
+        (Some(field), None) => Some(field.to_str().map_err(|_| Refusal::Host)?),
         (None, None) => None,
     };
     let named = parts.uri.authority().map(|authority| authority.as_str());
     let both = [named, field].map(|host| host.map(|host| authority::parse(host.as_bytes())));
     match both {
-        [Some(None), _] | [_, Some(None)] | [None, None] => Err(Refused),
-        [Some(Some(named)), Some(Some(field))] if !named.same_host(&field) => Err(Refused),
+        [Some(None), _] | [_, Some(None)] | [None, None] => Err(Refusal::Host),
+        [Some(Some(named)), Some(Some(field))] if !named.same_host(&field) => Err(Refusal::Host),
         _ => Ok(named.or(field)),
     }
+}
+
+/// The rules on a head that `h2` let pass, so that it means the same to an endpoint that speaks HTTP/1.1:
+/// what [`crate::head`] asks of HTTP/1.1 heads, in HTTP/2's terms. A fragment is cut off by the library.
+pub(super) fn judge(parts: &Parts) -> Result<(), Refusal> {
+    let target = parts
+        .uri
+        .path_and_query()
+        .map_or("/", |target| target.as_str());
+    let is_form = target.starts_with('/') || (target == "*" && parts.method == Method::OPTIONS);
+    if !is_form || !target.bytes().all(crate::head::is_target) {
+        return Err(Refusal::Target);
+    }
+    let is_known = |scheme: &str| ["http", "https"].contains(&scheme);
+    // Without `:authority` the library keeps no scheme.
+    let tells_scheme = parts.method != Method::CONNECT && parts.uri.authority().is_some();
+    if tells_scheme && !parts.uri.scheme_str().is_some_and(is_known) {
+        return Err(Refusal::Target);
+    }
+    let mut lengths = parts.headers.get_all(header::CONTENT_LENGTH).iter();
+    match (lengths.next(), lengths.next()) {
+        (_, Some(_)) => return Err(Refusal::ContentLength),
+        (Some(length), None) => {
+            crate::head::content_length(length.as_bytes())?;
+        }
+        (None, None) => {}
+    }
+    // RFC 9113, section 8.2.1; the library takes a quotation mark for a part of a name.
+    let is_padded = |value: &[u8]| {
+        let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+        is_blank(value.first()) || is_blank(value.last())
+    };
+    for (name, value) in &parts.headers {
+        if is_padded(value.as_bytes()) || name.as_str().contains('"') {
+            return Err(Refusal::Field);
+        }
+    }
+    Ok(())
 }
 
 /// Whether the request is a call of gRPC: those exist over HTTP/2 alone.

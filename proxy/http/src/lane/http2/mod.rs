@@ -17,6 +17,7 @@ mod leg;
 mod upload;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 use h2::server::{Builder, Connection, SendResponse};
@@ -31,16 +32,58 @@ use crate::authority;
 use crate::downstream::Downstream;
 use crate::exchange::{Asked, Exchange};
 use crate::fields::Fields;
+use crate::head::Refusal;
 use crate::info::ConnectionInfo;
 use crate::metrics::Closed;
 use crate::record::{Fault, Seen};
 use crate::worker::Shared;
 pub(super) use grpc::GrpcPool;
-use head::Refused;
 use leg::StreamLeg;
 
 /// Bytes of an answer that wait for the client, for each stream.
 const SEND_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes by which small frames of bodies may weigh on memory beside what they carry, for a connection: a
+/// client may send many small messages at once.
+const SMALL_FRAMES_BYTES_MAX: usize = 1024 * 1024;
+/// Requests of a connection that came to nothing by its client's doing (malformed, or taken back before their
+/// answer) for which it is not ended yet, if they are not more than those that were served.
+const NUISANCE_MAX: u32 = 100;
+
+/// What the requests of a connection came to.
+#[derive(Debug, Default)]
+struct Ledger {
+    open: AtomicU32,
+    served: AtomicU32,
+    nuisance: AtomicU32,
+}
+
+impl Ledger {
+    fn begin(&self) {
+        self.open.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn end(&self, told: &Told) {
+        let is_nuisance = told.status == 400 || told.status == 0 && told.fault == Fault::Client;
+        let count = if is_nuisance {
+            &self.nuisance
+        } else {
+            &self.served
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn open(&self) -> u32 {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Whether the client makes work for nothing (RFC 9113, section 10.5).
+    fn is_abused(&self) -> bool {
+        let nuisance = self.nuisance.load(Ordering::Relaxed);
+        nuisance > NUISANCE_MAX && nuisance > self.served.load(Ordering::Relaxed)
+    }
+}
 
 /// Serves a connection until either side ends it. Its preface may have been read ahead.
 pub(crate) async fn serve(shared: Arc<Shared>, client: Downstream) {
@@ -49,7 +92,8 @@ pub(crate) async fn serve(shared: Arc<Shared>, client: Downstream) {
     builder
         .max_concurrent_streams(shared.h2_streams_max)
         .max_header_list_size(u32::try_from(shared.head_bytes_max).unwrap_or(u32::MAX))
-        .max_send_buffer_size(SEND_BYTES_MAX);
+        .max_send_buffer_size(SEND_BYTES_MAX)
+        .data_frame_budget(SMALL_FRAMES_BYTES_MAX);
     let handshake = builder.handshake::<_, Bytes>(client);
     match timeout(shared.header_timeout, handshake).await {
         Ok(Ok(connection)) => accept(&shared, &info, connection).await,
@@ -65,6 +109,7 @@ async fn accept(
     info: &Arc<ConnectionInfo>,
     mut connection: Connection<Downstream, Bytes>,
 ) {
+    let ledger = Arc::new(Ledger::default());
     let mut is_ending = false;
     loop {
         let accepted = tokio::select! {
@@ -77,18 +122,31 @@ async fn accept(
             }
         };
         match accepted {
+            // The library counts streams until they are reset, we count what is still done for them.
+            Ok(Some(Ok((_, mut respond)))) if ledger.open() >= shared.h2_streams_max => {
+                respond.send_reset(Reason::REFUSED_STREAM);
+            }
             Ok(Some(Ok((request, respond)))) => {
                 let (shared, info) = (Arc::clone(shared), Arc::clone(info));
-                tokio::spawn(stream(shared, info, request, respond));
+                let ledger = Arc::clone(&ledger);
+                ledger.begin();
+                tokio::spawn(async move {
+                    let told = stream(shared, info, request, respond).await;
+                    ledger.end(&told);
+                });
             }
             Ok(None | Some(Err(_))) => return,
-            Err(_) if connection.has_streams() => {}
+            Err(_) if ledger.open() > 0 => {}
             // It had its time for a last word.
             Err(_) if is_ending => return,
             Err(_) => {
                 is_ending = true;
                 connection.graceful_shutdown();
             }
+        }
+        if !is_ending && ledger.is_abused() {
+            is_ending = true;
+            connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
         }
     }
 }
@@ -99,7 +157,7 @@ async fn stream(
     info: Arc<ConnectionInfo>,
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
-) {
+) -> Told {
     let common = &*shared.common;
     let mut exchange = common.begin();
     let (parts, body) = request.into_parts();
@@ -135,6 +193,7 @@ async fn stream(
                 },
             })
         });
+    told
 }
 
 /// What the logs are told in the end.
@@ -215,10 +274,12 @@ fn admit(
     exchange: &mut Exchange,
 ) -> Result<(), Answer> {
     let common = &*shared.common;
-    let host = head::host(parts).map_err(|Refused| {
-        common.metrics.malformed(crate::head::Refusal::Host);
-        Answer::new(400, crate::head::Refusal::Host.as_str())
-    })?;
+    let refused = |refusal: Refusal| {
+        common.metrics.malformed(refusal);
+        Answer::new(400, refusal.as_str())
+    };
+    head::judge(parts).map_err(refused)?;
+    let host = head::host(parts).map_err(refused)?;
     if parts.method == Method::CONNECT {
         return Err(Answer::new(405, "this proxy opens no tunnels"));
     }

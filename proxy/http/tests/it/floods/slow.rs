@@ -227,8 +227,6 @@ async fn an_http2_client_that_reads_nothing_is_cut() {
     drop(client);
 }
 
-/// SUSPECTED: `timeouts.body` says how long a client may be silent inside its body; pingora has no such
-/// timeout for HTTP/2, so that the route's `first_byte` ends the request, as the endpoint's failure (504).
 #[tokio::test]
 async fn an_http2_body_that_stalls_is_ended() {
     if is_second_run() {
@@ -278,14 +276,4 @@ async fn half_an_http2_head_ends_with_the_idle_connection() {
     }
     let code = half_a_head("worker_threads: 1\ntimeouts: { keepalive: 300ms }").await;
     assert!(code.is_none_or(|named| named == code::NO_ERROR), "{code:?}");
-}
-
-/// SUSPECTED: `timeouts.header` bounds a request's head "first byte to last"; over HTTP/2 nothing does but
-/// `timeouts.keepalive`, and not even that while another stream of the connection lives.
-#[tokio::test]
-async fn half_an_http2_head_is_not_waited_for() {
-    if is_second_run() {
-        return;
-    }
-    half_a_head("worker_threads: 1\ntimeouts: { header: 300ms }").await;
 }
