@@ -26,9 +26,12 @@ fn hello(name: &str) -> Vec<u8> {
     bytes
 }
 
-/// A port that was free a moment ago: both services must name the same.
+/// A free port, on a loopback address of this process's own: all services must name it, and nobody's
+/// connections go out from there and take it meanwhile.
 fn free_port() -> SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let [_, a, b, c] = std::process::id().to_be_bytes();
+    let ip = std::net::IpAddr::from([127, 64 | a, b, c.max(1)]);
+    let listener = std::net::TcpListener::bind((ip, 0)).unwrap();
     listener.local_addr().unwrap()
 }
 
