@@ -41,6 +41,7 @@ pub use model::*;
 pub use place::Place;
 pub use topology::Topology;
 pub use units::{
-    BitsPerSecond, Millis, Ratio, RequestsPerSecond, Ttl, UsdPerGib, UsdPerMillionRequests, Weight,
+    BitsPerSecond, ByteCount, Millis, Ratio, RequestsPerSecond, Ttl, UsdPerGib,
+    UsdPerMillionRequests, Weight,
 };
 pub use validate::NodeBlock;

@@ -27,7 +27,7 @@ pub use service::{
 };
 pub use steered::{SrvName, SrvTarget, Svcb, SvcbName};
 pub use traffic::{
-    Affinity, Balance, Fault, HEADER_LEN_MAX, HeaderError, HeaderName, HeaderRules, HeaderValue,
-    Priority, RateKey, RateLimit, Redirect, RetryBudget, Rewrite, Traffic, TrafficSplit,
-    UpstreamTls,
+    Affinity, Balance, ClientRules, Coding, Compression, Condition, Fault, HEADER_LEN_MAX,
+    HeaderError, HeaderName, HeaderRules, HeaderValue, PathMatch, Priority, RateKey, RateLimit,
+    Redirect, RetryBudget, Rewrite, Traffic, TrafficSplit, UpstreamTls,
 };

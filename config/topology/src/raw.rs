@@ -29,8 +29,9 @@ pub use service::{
 };
 pub use steered::{RawSrv, RawSvcb, RawSvcbName};
 pub use traffic::{
-    RateEach, RawAbort, RawAffinity, RawDelay, RawFault, RawHeader, RawHeaderRules, RawRateLimit,
-    RawRedirect, RawRetryBudget, RawRewrite, RawTraffic, RawTrafficSplit, RawUpstreamTls,
+    RateEach, RawAbort, RawAffinity, RawClients, RawCompression, RawDelay, RawFault, RawHeader,
+    RawHeaderRules, RawMatch, RawNamed, RawParameter, RawRateLimit, RawRedirect, RawRetryBudget,
+    RawRewrite, RawTraffic, RawTrafficSplit, RawUpstreamTls,
 };
 
 /// What exists: regions with their endpoints, services, machines, DNS zones and known clients.

@@ -57,7 +57,7 @@ pub(crate) fn identity<F: Fields + ?Sized>(
 
 /// The value of a cookie (RFC 6265, section 4.2.1), without quotes. Names are compared with any case:
 /// the topology has them in lower case.
-fn cookie<'f, F: Fields + ?Sized>(fields: &'f F, name: &str) -> Option<&'f [u8]> {
+pub(crate) fn cookie<'f, F: Fields + ?Sized>(fields: &'f F, name: &str) -> Option<&'f [u8]> {
     let pairs = fields
         .values("cookie")
         .flat_map(|value| value.split(|byte| *byte == b';'));

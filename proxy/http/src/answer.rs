@@ -175,6 +175,7 @@ pub(crate) fn final_status(error: &Error, exchange: &Exchange) -> u16 {
             | ErrorType::ReadError
             | ErrorType::ConnectionClosed,
         ) => 0,
+        (ErrorSource::Downstream, ErrorType::HTTPStatus(status)) => *status,
         (ErrorSource::Downstream, _) => 400,
         (ErrorSource::Upstream, _) => last.map_or(502, Failure::status),
         _ => 500,
@@ -187,6 +188,7 @@ pub(crate) fn final_text(status: u16, exchange: &Exchange) -> String {
     match status {
         400 => "the request is malformed".to_owned(),
         408 => "the request's body did not arrive in time".to_owned(),
+        413 => "the body is longer than is taken here".to_owned(),
         502 => format!("no endpoint of the service gave an answer (tried {attempts})"),
         504 => format!("no endpoint of the service answered in time (tried {attempts})"),
         _ => format!("the proxy cannot serve the request now (tried {attempts})"),
@@ -208,6 +210,8 @@ pub(crate) fn refused(routed: &Routed) -> Option<Answer> {
             Answer::new(429, "too many requests in too short a time")
                 .with(header::RETRY_AFTER, &seconds.to_string())
         }
+        Refusal::Forbidden => Answer::new(403, "this client is not served here"),
+        Refusal::BodyTooLarge => Answer::new(413, "the body is longer than is taken here"),
         Refusal::Fault(status) => Answer::new(*status, "a fault, on purpose"),
         Refusal::Redirect { status, location } => {
             let mut answer =

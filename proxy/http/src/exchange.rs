@@ -24,6 +24,8 @@ use meridian_topology::{EndpointIdx, ServiceIdx, model::Endpoint};
 use crate::affinity::identity;
 use crate::attempt::{ATTEMPTS_MAX, Failure, Sent, Stage, may_retry};
 use crate::choose::{Choice, Question};
+use crate::compress::{Accepts, Offer};
+use crate::condition::{meets, serves};
 use crate::config::ClientFrom;
 use crate::fields::Fields;
 use crate::info::{ConnectionInfo, Scheme};
@@ -56,6 +58,8 @@ pub(crate) struct Routed {
     pub(crate) refusal: Option<Refusal>,
     /// What its client is given to be known by.
     pub(crate) cookie: Option<String>,
+    /// Which codings its client takes, where the route offers some.
+    accepts: Accepts,
     /// How long it is to wait before its first attempt.
     pub(crate) delay: Option<Duration>,
     /// Who asks: the socket's peer, or whom trusted proxies name.
@@ -88,6 +92,10 @@ pub(crate) enum Refusal {
     Nobody,
     /// Every endpoint has as many requests as it may have.
     EndpointsFull,
+    /// The route does not serve this client.
+    Forbidden,
+    /// The body is longer than the route takes.
+    BodyTooLarge,
     /// The service has as many requests as it may have, for the route's priority.
     ServiceFull,
     /// Too many came in too short a time.
@@ -164,8 +172,10 @@ pub(crate) fn admit<F: Fields + ?Sized>(
     }
     let route = match table
         .lookup
-        .find(asked.host.as_bytes(), asked.path, asked.method)
-    {
+        .find(asked.host.as_bytes(), asked.path, asked.method, |route| {
+            let conditions = &table.routes[route].conditions;
+            meets(conditions, asked.fields, asked.target)
+        }) {
         Lookup::Found(route) => route,
         Lookup::UnknownHost => return Err(Unrouted::UnknownHost),
         Lookup::UnknownPath => return Err(Unrouted::UnknownPath),
@@ -204,6 +214,10 @@ pub(crate) fn admit<F: Fields + ?Sized>(
         service,
         refusal: None,
         cookie: known.and_then(|known| known.cookie),
+        accepts: match settings.compression {
+            Some(_) => Accepts::of(asked.fields),
+            None => Accepts::default(),
+        },
         delay: None,
         client,
         class,
@@ -240,6 +254,8 @@ impl Refusal {
             Self::EndpointsFull => Some(RefusedFor::EndpointsFull),
             Self::ServiceFull => Some(RefusedFor::ServiceFull),
             Self::RateLimited(_) => Some(RefusedFor::RateLimit),
+            Self::Forbidden => Some(RefusedFor::Client),
+            Self::BodyTooLarge => Some(RefusedFor::BodyTooLarge),
             Self::Fault(_) => Some(RefusedFor::Fault),
             Self::Redirect { .. } => None,
         }
@@ -250,6 +266,15 @@ impl Routed {
     /// Its route.
     pub(crate) fn route(&self) -> &Route {
         &self.table.routes[self.route]
+    }
+
+    /// In which codings its answer may go out.
+    pub(crate) fn offer(&self) -> Option<Offer<'_>> {
+        let rules = self.route().compression.as_ref()?;
+        Some(Offer {
+            rules,
+            accepts: self.accepts,
+        })
     }
 
     /// What every request of its service needs.
@@ -307,6 +332,14 @@ impl Routed {
         });
         if redirect.is_some() {
             return redirect;
+        }
+        if !serves(&route.clients, self.client) {
+            return Some(Refusal::Forbidden);
+        }
+        let length = asked.fields.values("content-length").next();
+        let length = length.and_then(|length| str::from_utf8(length).ok()?.parse::<u64>().ok());
+        if length.is_some_and(|length| length > route.body_max) {
+            return Some(Refusal::BodyTooLarge);
         }
         let at = table.clock.at(now);
         if let Some(rate) = &route.rate

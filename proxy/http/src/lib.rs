@@ -38,6 +38,8 @@ mod attempt;
 mod authority;
 mod choose;
 mod common;
+mod compress;
+mod condition;
 pub mod config;
 mod connection;
 mod downstream;

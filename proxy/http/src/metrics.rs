@@ -64,16 +64,22 @@ pub(crate) enum RefusedFor {
     RateLimit,
     /// A fault, on purpose.
     Fault,
+    /// The route does not serve the client.
+    Client,
+    /// The body is too long.
+    BodyTooLarge,
 }
 
 impl RefusedFor {
     /// Every reason, in the order of their numbers.
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 7] = [
         Self::Nobody,
         Self::EndpointsFull,
         Self::ServiceFull,
         Self::RateLimit,
         Self::Fault,
+        Self::Client,
+        Self::BodyTooLarge,
     ];
 
     fn as_str(self) -> &'static str {
@@ -83,6 +89,8 @@ impl RefusedFor {
             Self::ServiceFull => "service_full",
             Self::RateLimit => "rate_limit",
             Self::Fault => "fault",
+            Self::Client => "client",
+            Self::BodyTooLarge => "body_too_large",
         }
     }
 }

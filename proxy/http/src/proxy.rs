@@ -151,6 +151,21 @@ impl ProxyHttp for Proxy {
         }
     }
 
+    async fn request_body_filter(
+        &self,
+        session: &mut Session,
+        _body: &mut Option<Bytes>,
+        _end_of_stream: bool,
+        exchange: &mut Exchange,
+    ) -> PingoraResult<()> {
+        let routed = exchange.routed.as_ref();
+        let body_max = routed.map_or(u64::MAX, |routed| routed.route().body_max);
+        if session.body_bytes_read() as u64 > body_max {
+            return Err(Error::new_down(ErrorType::HTTPStatus(413)));
+        }
+        Ok(())
+    }
+
     async fn upstream_peer(
         &self,
         session: &mut Session,

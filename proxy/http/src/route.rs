@@ -34,8 +34,12 @@ pub(crate) struct Pattern {
     pub(crate) host: String,
     /// `/`, `/api`, `/api/`.
     pub(crate) path_prefix: String,
+    /// The path must be the whole one.
+    pub(crate) is_exact: bool,
     /// Empty for all.
     pub(crate) methods: Vec<Method>,
+    /// How much it asks for beside that.
+    pub(crate) conditions: usize,
 }
 
 /// What the table says of a request.
@@ -67,12 +71,41 @@ struct Paths {
     /// Without a final slash: the root is the empty key.
     prefixes: HashMap<Box<[u8]>, Vec<Target>>,
     longest: usize,
+    /// Whole paths, as written.
+    exact: HashMap<Box<[u8]>, Vec<Target>>,
 }
 
 #[derive(Debug)]
 struct Target {
     methods: Vec<Method>,
+    conditions: usize,
     route: usize,
+}
+
+impl Target {
+    /// Whether a request takes it, as far as its path does.
+    fn takes(&self, method: &Method, meets: &impl Fn(usize) -> bool) -> Option<Lookup> {
+        if self.conditions > 0 && !meets(self.route) {
+            return None;
+        }
+        if self.methods.is_empty() || self.methods.contains(method) {
+            return Some(Lookup::Found(self.route));
+        }
+        Some(Lookup::MethodNotAllowed)
+    }
+}
+
+/// The first target that takes a request; else whether one would, by another method.
+fn first_of(targets: &[Target], method: &Method, meets: &impl Fn(usize) -> bool) -> Option<Lookup> {
+    let mut verdict = None;
+    for target in targets {
+        match target.takes(method, meets) {
+            Some(Lookup::Found(route)) => return Some(Lookup::Found(route)),
+            Some(other) => verdict = Some(other),
+            None => {}
+        }
+    }
+    verdict
 }
 
 impl RouteTable {
@@ -82,26 +115,35 @@ impl RouteTable {
         let mut table = Self::default();
         for (pattern, route) in patterns {
             let host = table.host_slot(&pattern.host);
-            table.hosts[host].insert(&pattern.path_prefix, pattern.methods, route);
+            table.hosts[host].insert(pattern, route);
         }
         for paths in &mut table.hosts {
-            // Routes that name methods come before one that takes all.
-            for targets in paths.prefixes.values_mut() {
-                targets.sort_by_key(|target| target.methods.is_empty());
+            // Routes that ask for more come first, then those that name methods.
+            for targets in paths.prefixes.values_mut().chain(paths.exact.values_mut()) {
+                targets.sort_by_key(|target| {
+                    (usize::MAX - target.conditions, target.methods.is_empty())
+                });
             }
         }
         table
     }
 
     /// The route of a request. `host` is in any case, without port and final
-    /// dot; `path` is the request target's path, without query.
-    pub(crate) fn find(&self, host: &[u8], path: &[u8], method: &Method) -> Lookup {
+    /// dot; `path` is the request target's path, without query; `meets` says whether it has what a
+    /// route asks for beside that.
+    pub(crate) fn find(
+        &self,
+        host: &[u8],
+        path: &[u8],
+        method: &Method,
+        meets: impl Fn(usize) -> bool,
+    ) -> Lookup {
         let mut lower = [0_u8; HOST_BYTES_MAX];
         let Some(host) = lowercase(host, &mut lower) else {
             return Lookup::UnknownHost;
         };
         match self.paths(host) {
-            Some(paths) => paths.find(path, method),
+            Some(paths) => paths.find(path, method, &meets),
             None => Lookup::UnknownHost,
         }
     }
@@ -150,23 +192,39 @@ impl RouteTable {
 }
 
 impl Paths {
-    fn insert(&mut self, prefix: &str, methods: Vec<Method>, route: usize) {
-        let key = prefix.strip_suffix('/').unwrap_or(prefix).as_bytes();
+    fn insert(&mut self, pattern: Pattern, route: usize) {
+        let target = Target {
+            methods: pattern.methods,
+            conditions: pattern.conditions,
+            route,
+        };
+        let path = &*pattern.path_prefix;
+        if pattern.is_exact {
+            let targets = self.exact.entry(path.as_bytes().into());
+            targets.or_default().push(target);
+            return;
+        }
+        let key = path.strip_suffix('/').unwrap_or(path).as_bytes();
         self.longest = self.longest.max(key.len());
-        let targets = self.prefixes.entry(key.into()).or_default();
-        targets.push(Target { methods, route });
+        self.prefixes.entry(key.into()).or_default().push(target);
     }
 
-    fn find(&self, path: &[u8], method: &Method) -> Lookup {
+    fn find(&self, path: &[u8], method: &Method, meets: &impl Fn(usize) -> bool) -> Lookup {
         let mut verdict = Lookup::UnknownPath;
+        if let Some(targets) = self.exact.get(path) {
+            match first_of(targets, method, meets) {
+                Some(Lookup::Found(route)) => return Lookup::Found(route),
+                Some(other) => verdict = other,
+                None => {}
+            }
+        }
         let mut end = self.first_cut(path);
         loop {
             if let Some(targets) = self.prefixes.get(&path[..end]) {
-                let takes =
-                    |target: &&Target| target.methods.is_empty() || target.methods.contains(method);
-                match targets.iter().find(takes) {
-                    Some(target) => return Lookup::Found(target.route),
-                    None => verdict = Lookup::MethodNotAllowed,
+                match first_of(targets, method, meets) {
+                    Some(Lookup::Found(route)) => return Lookup::Found(route),
+                    Some(other) => verdict = other,
+                    None => {}
                 }
             }
             if end == 0 {
@@ -180,8 +238,10 @@ impl Paths {
     fn methods(&self, path: &[u8]) -> Vec<Method> {
         let mut methods = Vec::new();
         let mut end = self.first_cut(path);
+        let mut exact = self.exact.get(path);
         loop {
             let targets = self.prefixes.get(&path[..end]).into_iter().flatten();
+            let targets = exact.take().into_iter().flatten().chain(targets);
             for method in targets.flat_map(|target| &target.methods) {
                 if !methods.contains(method) {
                     methods.push(method.clone());

@@ -12,8 +12,9 @@ use http::Method;
 use meridian_engine::ClientKey;
 use meridian_live::Published;
 use meridian_topology::{
-    Affinity, EndpointId, EndpointIdx, Fault, Forwarded, HttpRoute, Priority, Ratio, Redirect,
-    RetryOn, ServiceId, ServiceIdx, Topology, Traffic, TrafficSplit, model,
+    Affinity, ClientRules, Compression, Condition, EndpointId, EndpointIdx, Fault, Forwarded,
+    HttpRoute, PathMatch, Priority, Ratio, Redirect, RetryOn, ServiceId, ServiceIdx, Topology,
+    Traffic, TrafficSplit, model,
 };
 
 use crate::attempt::ATTEMPTS_MAX;
@@ -23,6 +24,8 @@ use crate::route::{Pattern, RouteTable};
 use crate::traffic::{Clock, EndpointStats, Headers, RateLimiter, ServiceStats, Target};
 use crate::upstream_tls::UpstreamTls;
 
+/// What no exchange outlives.
+const ENDLESS: Duration = Duration::from_hours(24 * 365 * 10);
 /// Keep the draws of splits and faults apart from those of the engine.
 const SPLIT_STREAM: u64 = 0x7370_6c69_7400_0000;
 const DELAY_STREAM: u64 = 0x6465_6c61_7900_0000;
@@ -80,6 +83,12 @@ pub(crate) struct Route {
     pub(crate) response: Headers,
     pub(crate) rate: Option<Arc<RateLimiter>>,
     fault: Fault,
+    /// What it asks of a request beside host, path and method.
+    pub(crate) conditions: Vec<Condition>,
+    pub(crate) clients: ClientRules,
+    pub(crate) compression: Option<Compression>,
+    /// The most bytes of a request's body.
+    pub(crate) body_max: u64,
     priority: Priority,
     split: Vec<TrafficSplit>,
     /// What it is called from plan to plan.
@@ -292,6 +301,8 @@ fn pattern(route: &HttpRoute, host: &model::HostPattern) -> Pattern {
     Pattern {
         host: host.to_string(),
         path_prefix: route.path_prefix.clone(),
+        is_exact: route.path_match == PathMatch::Exact,
+        conditions: route.conditions.len(),
         methods: route
             .methods
             .iter()
@@ -303,7 +314,11 @@ fn pattern(route: &HttpRoute, host: &model::HostPattern) -> Pattern {
 /// Service, hosts, path and methods: what makes it the same route in another plan.
 fn name(service: &model::Service, route: &HttpRoute) -> String {
     let (hosts, methods) = (&route.hosts, &route.methods);
-    format!("{} {hosts:?} {} {methods:?}", service.id, route.path_prefix)
+    let (path, kind, conditions) = (&route.path_prefix, route.path_match, &route.conditions);
+    format!(
+        "{} {hosts:?} {kind} {path} {methods:?} {conditions:?}",
+        service.id
+    )
 }
 
 fn ready(service: ServiceIdx, route: &HttpRoute, name: String, known: &Known<'_>) -> Route {
@@ -321,7 +336,10 @@ fn ready(service: ServiceIdx, route: &HttpRoute, name: String, known: &Known<'_>
         service,
         connect_timeout: route.timeouts.connect.as_duration(),
         first_byte_timeout: route.timeouts.first_byte.as_duration(),
-        total_timeout: route.timeouts.total.as_duration(),
+        total_timeout: match route.timeouts.total.as_duration() {
+            Duration::ZERO => ENDLESS,
+            total => total,
+        },
         attempts_max: (usize::from(route.retries.attempts) + 1).min(ATTEMPTS_MAX),
         retry_on: route.retries.on.clone(),
         forwarded: route.forwarded,
@@ -333,6 +351,10 @@ fn ready(service: ServiceIdx, route: &HttpRoute, name: String, known: &Known<'_>
         response: Headers::new(&route.response_headers),
         rate,
         fault: route.fault,
+        conditions: route.conditions.clone(),
+        clients: route.clients.clone(),
+        compression: route.compression.clone(),
+        body_max: route.max_body.map_or(u64::MAX, |most| most.0),
         priority: route.priority,
         split: route.split.clone(),
         name,

@@ -10,7 +10,7 @@ use crate::ids::{
 };
 use crate::place::Place;
 use crate::units::{
-    BitsPerSecond, Millis, Ratio, RequestsPerSecond, Ttl, UnitError, UsdPerGib,
+    BitsPerSecond, ByteCount, Millis, Ratio, RequestsPerSecond, Ttl, UnitError, UsdPerGib,
     UsdPerMillionRequests, Weight,
 };
 
@@ -203,6 +203,7 @@ units! {
     Millis: "500ms";
     Ttl: "30s";
     BitsPerSecond: "10Gbps";
+    ByteCount: "64KiB";
     UsdPerGib: "0.09 USD/GiB";
     UsdPerMillionRequests: "0.40 USD/M requests";
     RequestsPerSecond: "2000 rps";

@@ -6,11 +6,12 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Affinity, DnsName, Fault, HeaderRules, HealthCheck, Priority, RateLimit, Redirect, Rewrite,
-    SrvName, Svcb, SvcbName, Traffic, TrafficSplit,
+    Affinity, ClientRules, Compression, Condition, DnsName, Fault, HeaderRules, HealthCheck,
+    PathMatch, Priority, RateLimit, Redirect, Rewrite, SrvName, Svcb, SvcbName, Traffic,
+    TrafficSplit,
 };
 use crate::ids::{PolicyId, RegionIdx, ServiceId};
-use crate::units::{Millis, Ttl};
+use crate::units::{ByteCount, Millis, Ttl};
 use crate::words;
 
 /// What a service's names are answered with.
@@ -130,7 +131,7 @@ pub struct Timeouts {
     pub connect: Millis,
     /// Until the first byte of the response.
     pub first_byte: Millis,
-    /// Until the exchange is over, retries included.
+    /// Until the exchange is over, retries included; 0 is without end.
     pub total: Millis,
 }
 
@@ -174,8 +175,23 @@ pub struct HttpRoute {
     pub hosts: Vec<HostPattern>,
     /// Its paths: those that begin with this, segment by segment. Begins with `/`.
     pub path_prefix: String,
+    /// How it compares them.
+    #[serde(default)]
+    pub path_match: PathMatch,
     /// Its methods; empty is all.
     pub methods: Vec<Method>,
+    /// What a request must have beside that.
+    #[serde(default)]
+    pub conditions: Vec<Condition>,
+    /// Which clients it serves.
+    #[serde(default)]
+    pub clients: ClientRules,
+    /// Which answers are compressed; `None` is none.
+    #[serde(default)]
+    pub compression: Option<Compression>,
+    /// The most bytes of a request's body; `None` is without bound.
+    #[serde(default)]
+    pub max_body: Option<ByteCount>,
     /// Its patience.
     pub timeouts: Timeouts,
     /// Its persistence.

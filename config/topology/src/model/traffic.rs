@@ -3,11 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::DnsName;
 use crate::ids::ServiceIdx;
-use crate::units::{Millis, Ratio};
+use crate::units::{ByteCount, Millis, Ratio};
 use crate::words;
 
 words! {
@@ -322,4 +323,82 @@ pub struct Fault {
     pub delay: Option<(Millis, Ratio)>,
     /// What is answered in place of the upstream, and to which share of the requests.
     pub abort: Option<(u16, Ratio)>,
+}
+
+/// What a request must have beside host, path and method to take a route.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Condition {
+    /// A header field, with this value or any.
+    Header(HeaderName, Option<String>),
+    /// A cookie, with this value or any.
+    Cookie(HeaderName, Option<String>),
+    /// A parameter of the query, with this value or any; compared as it was sent.
+    Query(String, Option<String>),
+}
+
+/// Which clients a route serves.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientRules {
+    /// Only these; empty is all.
+    pub allow: Vec<IpNet>,
+    /// Not these.
+    pub deny: Vec<IpNet>,
+}
+
+impl ClientRules {
+    /// The most networks of a list.
+    pub const MAX: usize = 256;
+}
+
+words! {
+    /// How a route's path is compared.
+    PathMatch, "way to compare paths" {
+        /// The request's path begins with it, segment by segment.
+        Prefix = "prefix",
+        /// The request's path is it.
+        Exact = "exact",
+    }, default Prefix
+}
+
+words! {
+    /// A coding of content (RFC 9110, section 8.4.1; brotli: RFC 7932; zstd: RFC 8878).
+    Coding, "coding" {
+        /// Zstandard.
+        Zstd = "zstd",
+        /// Brotli.
+        Brotli = "br",
+        /// gzip.
+        Gzip = "gzip",
+    }
+}
+
+/// Which answers of a route are compressed, for clients that take them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compression {
+    /// In which codings, best first.
+    pub codings: Vec<Coding>,
+    /// Of which media types; `*` at the beginning or the end stands for anything.
+    pub types: Vec<String>,
+    /// Shorter ones are left alone.
+    pub min: ByteCount,
+}
+
+impl Default for Compression {
+    fn default() -> Self {
+        let types = [
+            "text/*",
+            "application/json",
+            "application/javascript",
+            "application/xml",
+            "application/wasm",
+            "image/svg+xml",
+            "*+json",
+            "*+xml",
+        ];
+        Self {
+            codings: Coding::ALL.to_vec(),
+            types: types.map(str::to_owned).to_vec(),
+            min: ByteCount(1_024),
+        }
+    }
 }

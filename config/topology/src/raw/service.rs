@@ -6,16 +6,17 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    RawAffinity, RawCheck, RawFault, RawHeaderRules, RawRateLimit, RawRedirect, RawRewrite, RawSrv,
-    RawSvcb, RawSvcbName, RawTraffic, RawTrafficSplit,
+    RawAffinity, RawCheck, RawClients, RawCompression, RawFault, RawHeaderRules, RawMatch,
+    RawRateLimit, RawRedirect, RawRewrite, RawSrv, RawSvcb, RawSvcbName, RawTraffic,
+    RawTrafficSplit,
 };
 use crate::door::{Field, Spanned};
 use crate::ids::{PolicyId, RegionId, ServiceId};
 use crate::model::{
-    DnsName, Forwarded, HostPattern, Method, Priority, ProxyProtocolIn, ProxyProtocolOut, RetryOn,
-    VipProtocol,
+    DnsName, Forwarded, HostPattern, Method, PathMatch, Priority, ProxyProtocolIn,
+    ProxyProtocolOut, RetryOn, VipProtocol,
 };
-use crate::units::{Millis, Ttl};
+use crate::units::{ByteCount, Millis, Ttl};
 
 /// What clients ask for, by a DNS name, an HTTP host, a port or a virtual address.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -121,9 +122,21 @@ pub struct RawRoute {
     pub hosts: Vec<Field<HostPattern>>,
     /// Its paths: those that begin with this. Default `/`.
     pub path_prefix: Option<Field<String>>,
+    /// Whether the path is a prefix or the whole. Default `prefix`.
+    pub path_match: Option<Field<PathMatch>>,
     /// Its methods. Default all.
     #[serde(default)]
     pub methods: Vec<Field<Method>>,
+    /// What a request must have beside host, path and method. Of routes with one host and path, those that
+    /// ask for more come first. Default nothing.
+    #[serde(rename = "match")]
+    pub conditions: Option<RawMatch>,
+    /// Which clients it serves; others get 403. Default all.
+    pub clients: Option<RawClients>,
+    /// Compresses answers for clients that take them. Default: none.
+    pub compression: Option<RawCompression>,
+    /// The most bytes of a request's body; a longer one gets 413. Default: no bound.
+    pub max_body: Option<Field<ByteCount>>,
     /// How long each part of an exchange may take.
     pub timeouts: Option<RawTimeouts>,
     /// When and how often a request is tried on another endpoint.
@@ -160,7 +173,8 @@ pub struct RawTimeouts {
     pub connect: Option<Field<Millis>>,
     /// Until the first byte of the response. Default 10s.
     pub first_byte: Option<Field<Millis>>,
-    /// Until the exchange is over, retries included. Default 60s.
+    /// Until the exchange is over, retries included; `0s` is without end, for long downloads and streams,
+    /// which `first_byte` still bounds by their silence. Default 60s.
     pub total: Option<Field<Millis>>,
 }
 

@@ -1,12 +1,13 @@
 //! How the HTTP proxy treats a service's requests.
 
+use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::door::{Field, Mistake, Scalar};
 use crate::ids::ServiceId;
-use crate::model::{Balance, DnsName, HeaderName, HeaderValue, Scheme};
-use crate::units::{Millis, Ratio};
+use crate::model::{Balance, Coding, DnsName, HeaderName, HeaderValue, Scheme};
+use crate::units::{ByteCount, Millis, Ratio};
 
 /// How each node spreads and bounds a service's HTTP requests.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -131,6 +132,57 @@ pub struct RawTrafficSplit {
     pub share: Field<Ratio>,
 }
 
+/// What a request must have beside host, path and method: all of it.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Match")]
+pub struct RawMatch {
+    /// Header fields.
+    #[serde(default)]
+    pub headers: Vec<RawNamed>,
+    /// Cookies.
+    #[serde(default)]
+    pub cookies: Vec<RawNamed>,
+    /// Parameters of the query, compared as they are sent.
+    #[serde(default)]
+    pub query: Vec<RawParameter>,
+}
+
+/// A header field or cookie, with a value or any.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "NamedField")]
+pub struct RawNamed {
+    /// Its name.
+    pub name: Field<HeaderName>,
+    /// Its value. Default: any.
+    pub value: Option<Field<String>>,
+}
+
+/// A parameter of the query, with a value or any.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Parameter")]
+pub struct RawParameter {
+    /// Its name.
+    pub name: Field<String>,
+    /// Its value. Default: any.
+    pub value: Option<Field<String>>,
+}
+
+/// Which clients a route serves, by address.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Clients")]
+pub struct RawClients {
+    /// Only these networks. Default all.
+    #[serde(default)]
+    pub allow: Vec<Field<IpNet>>,
+    /// Not these networks, whatever `allow` says.
+    #[serde(default)]
+    pub deny: Vec<Field<IpNet>>,
+}
+
 /// How many requests a route takes at one node; what comes beyond is answered 429.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -213,4 +265,18 @@ impl Scalar for HeaderValue {
     fn schema() -> schemars::Schema {
         schemars::json_schema!({ "type": "string", "examples": ["max-age=31536000"] })
     }
+}
+
+/// Which answers are compressed. `{}` is a good beginning.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Compression")]
+pub struct RawCompression {
+    /// In which codings, best first. Default `[zstd, br, gzip]`.
+    pub codings: Option<Vec<Field<Coding>>>,
+    /// Of which media types; `*` at the beginning or the end stands for anything. Default text, JSON,
+    /// JavaScript, XML, WebAssembly and SVG.
+    pub types: Option<Vec<Field<String>>>,
+    /// Shorter ones are left alone. Default 1KiB.
+    pub min: Option<Field<ByteCount>>,
 }

@@ -29,6 +29,18 @@ const DURATIONS: &[Scale] = &[
     ("h", 3.6e6),
     ("d", 8.64e7),
 ];
+const BYTES: &[Scale] = &[
+    ("B", 1.0),
+    ("kB", 1e3),
+    ("KB", 1e3),
+    ("MB", 1e6),
+    ("GB", 1e9),
+    ("TB", 1e12),
+    ("KiB", 1024.0),
+    ("MiB", 1_048_576.0),
+    ("GiB", 1_073_741_824.0),
+    ("TiB", 1_099_511_627_776.0),
+];
 const BIT_RATES: &[Scale] = &[
     ("bps", 1.0),
     ("kbps", 1e3),
@@ -133,6 +145,37 @@ impl fmt::Display for BitsPerSecond {
             n if n % 1_000_000 == 0 => write!(f, "{}Mbps", n / 1_000_000),
             n if n % 1_000 == 0 => write!(f, "{}kbps", n / 1_000),
             n => write!(f, "{n}bps"),
+        }
+    }
+}
+
+/// How many bytes something has. YAML: `"64KiB"`, `"10MB"` or a number of bytes.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct ByteCount(pub u64);
+
+impl FromStr for ByteCount {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        let expected = "a number of bytes such as \"64KiB\" or \"10MB\"";
+        if let Ok(bytes) = text.parse() {
+            return Ok(Self(bytes));
+        }
+        let value = scaled(text, BYTES, expected)?;
+        Ok(Self(whole(text, value, 1 << 50, "1024TiB")?))
+    }
+}
+
+impl fmt::Display for ByteCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            n if n > 0 && n % (1 << 30) == 0 => write!(f, "{}GiB", n >> 30),
+            n if n > 0 && n % (1 << 20) == 0 => write!(f, "{}MiB", n >> 20),
+            n if n > 0 && n % (1 << 10) == 0 => write!(f, "{}KiB", n >> 10),
+            n => write!(f, "{n}B"),
         }
     }
 }

@@ -10,7 +10,8 @@ use super::Checker;
 use super::dns::{A, AAAA, CNAME};
 use crate::door::{Code, Mistake, Source, Span};
 use crate::model::{
-    HostPattern, ProxyProtocolIn, ProxyProtocolOut, TcpListener, UdpListener, Vip, VipProtocol,
+    HostPattern, PathMatch, ProxyProtocolIn, ProxyProtocolOut, TcpListener, UdpListener, Vip,
+    VipProtocol,
 };
 use crate::raw::{
     RawClientGroup, RawService, RawServiceDns, RawTcpListener, RawTopology, RawUdpListener, RawVip,
@@ -217,12 +218,13 @@ impl Checker {
                 .filter_map(|field| field.get().copied())
                 .collect();
             methods.sort();
+            let others = others(&route.value);
             for field in &route.value.hosts {
                 let Some(host) = field.get() else { continue };
-                let key = format!("{host}{path} {methods:?}");
+                let key = format!("{host}{path} {methods:?} {others}");
                 if let Some(first) = claims.routes.get(&key).cloned() {
                     let mistake = Mistake::new(format!("the route {host}{path} is given twice"))
-                        .help("a host, a path and its methods lead to one service");
+                        .help("a host, a path, its methods and `match` lead to one service");
                     self.taken((source, field.span), mistake, &first, "first given");
                 } else {
                     claims.routes.insert(key, (source.clone(), field.span));
@@ -276,6 +278,31 @@ struct Claims {
     routes: BTreeMap<String, Place>,
     /// With the place of the group that claims it.
     networks: BTreeMap<IpNet, (Place, usize)>,
+}
+
+/// What else tells routes apart.
+fn others(route: &crate::raw::RawRoute) -> String {
+    let is_exact = route
+        .path_match
+        .as_ref()
+        .is_some_and(|field| field.get() == Some(&PathMatch::Exact));
+    let Some(conditions) = &route.conditions else {
+        return format!("{is_exact}");
+    };
+    let value = |value: &Option<crate::door::Field<String>>| {
+        let value = value.as_ref().and_then(|field| field.get().cloned());
+        value.map_or_else(|| "*".to_owned(), |value| format!("={value}"))
+    };
+    let fields = conditions.headers.iter().map(|named| ("header", named));
+    let cookies = conditions.cookies.iter().map(|named| ("cookie", named));
+    let mut all: Vec<String> = fields
+        .chain(cookies)
+        .map(|(kind, named)| format!("{kind} {:?}{}", named.name.get(), value(&named.value)))
+        .collect();
+    let query = conditions.query.iter();
+    all.extend(query.map(|named| format!("query {:?}{}", named.name.get(), value(&named.value))));
+    all.sort();
+    format!("{is_exact} {}", all.join(" "))
 }
 
 /// A listener.

@@ -2,7 +2,7 @@
 
 use super::Checker;
 use crate::door::{Code, Field, Mistake, Source, Spanned};
-use crate::model::{Forwarded, HttpRoute, Priority, Retries, Service, Timeouts};
+use crate::model::{Forwarded, HttpRoute, PathMatch, Priority, Retries, Service, Timeouts};
 use crate::raw::{RawRetries, RawRoute, RawService, RawTimeouts};
 use crate::units::Millis;
 
@@ -60,7 +60,12 @@ impl Checker {
             self.wrong(source, spanned.span, Code::MISSING_FIELD, mistake);
         }
         let path_prefix = self.path(source, raw.path_prefix.as_ref());
+        let path_match = self.or(source, raw.path_match.as_ref(), PathMatch::default());
         let methods = self.set(source, &raw.methods);
+        let conditions = self.conditions(source, raw.conditions.as_ref());
+        let clients = self.client_rules(source, raw.clients.as_ref());
+        let compression = self.compression(source, raw.compression.as_ref());
+        let max_body = self.optional(source, raw.max_body.as_ref());
         let timeouts = match &raw.timeouts {
             Some(timeouts) => self.timeouts(source, timeouts),
             None => Some(Timeouts::default()),
@@ -94,7 +99,12 @@ impl Checker {
         Some(HttpRoute {
             hosts,
             path_prefix: path_prefix?,
+            path_match: path_match?,
             methods,
+            conditions,
+            clients,
+            compression: compression?,
+            max_body: max_body?,
             timeouts: timeouts?,
             retries: retries?,
             forwarded: forwarded?,
@@ -112,9 +122,11 @@ impl Checker {
 
     fn timeouts(&mut self, source: &Source, raw: &RawTimeouts) -> Option<Timeouts> {
         let default = Timeouts::default();
-        let total = self.patience(source, raw.total.as_ref(), default.total);
-        // A short `total` alone shortens the parts that nobody named.
+        let bounds = (Millis(0), MAX_TIMEOUT);
+        let total = self.bounded(source, raw.total.as_ref(), default.total, bounds);
+        // A short `total` alone shortens the parts that nobody named; 0 is without end.
         let most = total.unwrap_or(default.total);
+        let most = if most == Millis(0) { MAX_TIMEOUT } else { most };
         let connect = self.patience(source, raw.connect.as_ref(), default.connect.min(most));
         let first_byte = self.patience(
             source,
@@ -131,7 +143,7 @@ impl Checker {
             ("first_byte", timeouts.first_byte, &raw.first_byte),
         ] {
             let Some(field) = field else { continue };
-            if part > timeouts.total {
+            if part > timeouts.total && timeouts.total > Millis(0) {
                 let mistake = Mistake::new(format!(
                     "`{word}` ({part}) is longer than `total` ({})",
                     timeouts.total

@@ -3,12 +3,13 @@
 use super::Checker;
 use crate::door::{Code, Field, Mistake, Source, Span, Spanned};
 use crate::model::{
-    Affinity, Fault, HeaderName, HeaderRules, HeaderValue, RateKey, RateLimit, Redirect,
-    RetryBudget, Rewrite, Traffic, TrafficSplit, UpstreamTls,
+    Affinity, ClientRules, Compression, Condition, Fault, HeaderName, HeaderRules, HeaderValue,
+    RateKey, RateLimit, Redirect, RetryBudget, Rewrite, Traffic, TrafficSplit, UpstreamTls,
 };
 use crate::raw::{
-    RateEach, RawAffinity, RawFault, RawHeader, RawHeaderRules, RawRateLimit, RawRedirect,
-    RawRetryBudget, RawRewrite, RawTraffic, RawTrafficSplit, RawUpstreamTls,
+    RateEach, RawAffinity, RawClients, RawCompression, RawFault, RawHeader, RawHeaderRules,
+    RawMatch, RawRateLimit, RawRedirect, RawRetryBudget, RawRewrite, RawTraffic, RawTrafficSplit,
+    RawUpstreamTls,
 };
 use crate::units::{Millis, Ratio};
 
@@ -83,6 +84,85 @@ impl Checker {
             share: share?,
             at_least: at_least?,
         })
+    }
+
+    pub(super) fn conditions(&mut self, source: &Source, raw: Option<&RawMatch>) -> Vec<Condition> {
+        let Some(raw) = raw else {
+            return Vec::new();
+        };
+        let mut conditions = Vec::new();
+        for header in &raw.headers {
+            let named = self.named(source, &header.name, header.value.as_ref());
+            conditions.extend(named.map(|(name, value)| Condition::Header(name, value)));
+        }
+        for cookie in &raw.cookies {
+            let named = self.named(source, &cookie.name, cookie.value.as_ref());
+            conditions.extend(named.map(|(name, value)| Condition::Cookie(name, value)));
+        }
+        for parameter in &raw.query {
+            let named = self.named(source, &parameter.name, parameter.value.as_ref());
+            conditions.extend(named.map(|(name, value)| Condition::Query(name, value)));
+        }
+        conditions
+    }
+
+    fn named<N: Clone>(
+        &mut self,
+        source: &Source,
+        name: &Field<N>,
+        value: Option<&Field<String>>,
+    ) -> Option<(N, Option<String>)> {
+        let name = self.field(source, name).cloned();
+        let value = self.optional(source, value);
+        Some((name?, value?))
+    }
+
+    pub(super) fn client_rules(
+        &mut self,
+        source: &Source,
+        raw: Option<&RawClients>,
+    ) -> ClientRules {
+        let Some(raw) = raw else {
+            return ClientRules::default();
+        };
+        for (word, list) in [("allow", &raw.allow), ("deny", &raw.deny)] {
+            if let (Some(last), true) = (list.last(), list.len() > ClientRules::MAX) {
+                let (count, most) = (list.len(), ClientRules::MAX);
+                let mistake =
+                    Mistake::new(format!("`{word}` has {count} networks; {most} is most"))
+                        .help("name them as a client group, and forbid it in the policy");
+                self.wrong(source, last.span, Code::OUT_OF_RANGE, mistake);
+            }
+        }
+        ClientRules {
+            allow: self.set(source, &raw.allow),
+            deny: self.set(source, &raw.deny),
+        }
+    }
+
+    pub(super) fn compression(
+        &mut self,
+        source: &Source,
+        raw: Option<&RawCompression>,
+    ) -> Option<Option<Compression>> {
+        let Some(raw) = raw else {
+            return Some(None);
+        };
+        let default = Compression::default();
+        let codings = match &raw.codings {
+            Some(codings) => self.list(source, codings),
+            None => default.codings,
+        };
+        let types = match &raw.types {
+            Some(types) => self.list(source, types),
+            None => default.types,
+        };
+        let min = self.or(source, raw.min.as_ref(), default.min);
+        Some(Some(Compression {
+            codings,
+            types,
+            min: min?,
+        }))
     }
 
     pub(super) fn header_rules(

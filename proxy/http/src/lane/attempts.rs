@@ -190,6 +190,7 @@ pub(super) fn verdict(trouble: Trouble) -> (u16, Fault) {
         Trouble::Client => (0, Fault::Client),
         Trouble::ClientSlow => (408, Fault::Client),
         Trouble::ClientMalformed => (400, Fault::Client),
+        Trouble::ClientTooLarge => (413, Fault::Client),
         Trouble::Upstream(failure) => (failure.status(), Fault::Upstream),
     }
 }

@@ -1,6 +1,6 @@
 //! How much of a body is still to come.
 
-use super::chunked::{Malformed, Scanner};
+use super::chunked::{ChunkSink, Malformed, Scanner};
 
 /// What is left of a body.
 #[derive(Debug, Clone)]
@@ -31,6 +31,25 @@ impl Rest {
         }
     }
 
+    /// How many bytes there are, where that is known.
+    pub(super) fn length(&self) -> Option<u64> {
+        match self {
+            Self::Length(left) => Some(*left),
+            Self::Chunked(_) | Self::UntilClose => None,
+        }
+    }
+
+    /// Takes what is inside of whatever coding the body has in these bytes, `into` what it collects; how many
+    /// bytes that were.
+    pub(super) fn decode(&mut self, bytes: &[u8], into: &mut Vec<u8>) -> Result<usize, Malformed> {
+        if let Self::Chunked(scanner) = self {
+            return scanner.feed_into(bytes, &mut DataOnly(into));
+        }
+        let count = self.take(bytes)?;
+        into.extend_from_slice(&bytes[..count]);
+        Ok(count)
+    }
+
     /// Whether nothing is left.
     pub(super) fn is_done(&self) -> bool {
         match self {
@@ -39,4 +58,15 @@ impl Rest {
             Self::UntilClose => false,
         }
     }
+}
+
+/// Leaves trailers behind.
+struct DataOnly<'v>(&'v mut Vec<u8>);
+
+impl ChunkSink for DataOnly<'_> {
+    fn data(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn trailer(&mut self, _: u8) {}
 }

@@ -42,11 +42,13 @@ use std::time::{Duration, Instant};
 use bytes::Buf;
 use http::Method;
 use meridian_telemetry::access::HttpDetails;
+use meridian_topology::Coding;
 use tokio::time::timeout;
 
 use crate::answer::{self, Answer};
 use crate::attempt::Failure;
 use crate::common::Common;
+use crate::compress::Encoder;
 use crate::downstream::Downstream;
 use crate::exchange::{Asked, Exchange, Origin};
 use crate::fields::{Fields, write_field};
@@ -135,7 +137,7 @@ pub(crate) async fn serve(shared: &Shared, client: &mut Downstream, head: Head) 
     let mut passage = Passage {
         shared,
         client,
-        upload: Upload::new(prepared.head, request::rest_of(&head)),
+        upload: Upload::new(prepared.head, request::rest_of(&head), body_max(&exchange)),
         closing: !prepared.keeps_connection || shared.stop.is_cancelled(),
         to_head: prepared.to_head,
         idempotent: prepared.idempotent,
@@ -160,6 +162,12 @@ pub(crate) async fn serve(shared: &Shared, client: &mut Downstream, head: Head) 
         })
     });
     after
+}
+
+/// The most bytes of a body that a request's route takes; for who is refused anyway, any.
+fn body_max(exchange: &Exchange) -> u64 {
+    let routed = exchange.routed.as_ref();
+    routed.map_or(u64::MAX, |routed| routed.route().body_max)
 }
 
 /// A request that was read.
@@ -332,14 +340,20 @@ impl Passage<'_> {
         };
         let repeatable = self.idempotent && wire.upload.is_whole();
         attempts::answered(exchange, response.status, repeatable)?;
-        self.closing |= matches!(response.rest, Rest::UntilClose);
+        let encoder = encoder(response.coding)?;
+        self.closing |= matches!(response.rest, Rest::UntilClose) && encoder.is_none();
         finish_head(&mut head, self.shared, exchange, self.closing);
         self.status = response.status;
         wire.replace_head(response.head_bytes, &head);
         let mut rest = response.rest;
-        let only_body = wire
-            .deliver(head.len(), &mut rest, &mut self.body_out)
-            .await?;
+        let (head_bytes, body_out) = (head.len(), &mut self.body_out);
+        let only_body = match encoder {
+            None => wire.deliver(head_bytes, &mut rest, body_out).await?,
+            Some(encoder) => {
+                // Rare, and large.
+                Box::pin(wire.deliver_coded(head_bytes, &mut rest, body_out, encoder)).await?
+            }
+        };
         Ok(only_body && response.keeps_connection && wire.upload.is_complete())
     }
 
@@ -368,6 +382,12 @@ impl Passage<'_> {
             _ => After::Close,
         }
     }
+}
+
+/// The encoder of an answer that goes out in another coding.
+fn encoder(coding: Option<Coding>) -> Result<Option<Encoder>, Trouble> {
+    let encoder = coding.map(Encoder::new).transpose();
+    encoder.map_err(|_| Trouble::Upstream(Failure::Local))
 }
 
 /// Ends the client's head with what is ours to say.

@@ -3,12 +3,14 @@
 use std::mem::MaybeUninit;
 
 use httparse::Header;
+use meridian_topology::Coding;
 
 use super::body::Rest;
 use super::chunked::Scanner;
 use super::hop::{self, Connection};
 use super::wire::Trouble;
 use crate::attempt::Failure;
+use crate::compress::{Offer, Verdict};
 use crate::exchange::Exchange;
 use crate::fields::write_field;
 use crate::head::HEADERS_MAX;
@@ -24,6 +26,8 @@ pub(super) struct Response {
     pub(super) rest: Rest,
     /// Whether the upstream takes another request on this connection.
     pub(super) keeps_connection: bool,
+    /// The head says that the body is coded like this; it is still to be done.
+    pub(super) coding: Option<Coding>,
 }
 
 /// How an answer is read.
@@ -35,6 +39,8 @@ pub(super) struct Reading<'r> {
     pub(super) head_bytes_max: usize,
     /// Which fields the client gets.
     pub(super) rules: &'r Headers,
+    /// In which codings it may go out.
+    pub(super) offer: Option<Offer<'r>>,
 }
 
 impl<'r> Reading<'r> {
@@ -50,6 +56,7 @@ impl<'r> Reading<'r> {
             to_head,
             head_bytes_max,
             rules: &routed.route().response,
+            offer: if to_head { None } else { routed.offer() },
         })
     }
 }
@@ -110,20 +117,35 @@ impl Response {
         let fields = &*parsed.headers;
         let connection = Connection::of(fields);
         let rest = rest(fields, status, minor, reading.to_head)?;
+        let verdict = reading.offer.map_or(Verdict::Never, |offer| {
+            offer.judge(fields, status, rest.length())
+        });
         out.status(status, parsed.reason.unwrap_or(""));
         for field in fields {
             let stays = hop::is_hop_by_hop(field.name)
                 || connection.lists(field.name)
                 || (frames_nothing(status) && is_framing(field.name));
             if !stays && reading.rules.passes(field.name) {
-                out.field(field.name, field.value);
+                pass_on(out, field, verdict);
             }
         }
+        if verdict != Verdict::Never {
+            out.field("vary", b"accept-encoding");
+        }
+        let coding = match verdict {
+            Verdict::Now(coding) => {
+                out.field("content-encoding", coding.word().as_bytes());
+                out.field("transfer-encoding", b"chunked");
+                Some(coding)
+            }
+            Verdict::Never | Verdict::NotForThisClient => None,
+        };
         Ok(Some(Self {
             status,
             head_bytes,
             keeps_connection: minor == 1 && !connection.closes && !matches!(rest, Rest::UntilClose),
             rest,
+            coding,
         }))
     }
 
@@ -131,6 +153,22 @@ impl Response {
     pub(super) fn is_interim(&self) -> bool {
         self.status < 200
     }
+}
+
+/// A field as it is, or as it is once the body is coded: without what says how long or how to ask for parts
+/// of it, and its tag a weak one, for other bytes (RFC 9110, section 8.8.3.3).
+fn pass_on(out: &mut impl HeadSink, field: &Header<'_>, verdict: Verdict) {
+    let is = |name: &str| field.name.eq_ignore_ascii_case(name);
+    if !matches!(verdict, Verdict::Now(_)) {
+        return out.field(field.name, field.value);
+    }
+    if is_framing(field.name) || is("accept-ranges") || is("content-encoding") {
+        return;
+    }
+    if is("etag") && field.value.starts_with(b"\"") {
+        return out.field(field.name, &[b"W/", field.value].concat());
+    }
+    out.field(field.name, field.value);
 }
 
 /// Answers that say nothing of a body: RFC 9110, section 8.6; RFC 9112, section 6.1.
@@ -181,6 +219,7 @@ mod tests {
             to_head,
             head_bytes_max: 1_024,
             rules: Box::leak(Box::default()),
+            offer: None,
         }
     }
 

@@ -22,6 +22,8 @@ pub(super) enum Broken {
     Client,
     /// The body breaks the rules of its coding.
     Malformed,
+    /// It is longer than is taken.
+    TooLarge,
 }
 
 impl From<Malformed> for Broken {
@@ -42,11 +44,13 @@ pub(super) struct Upload {
     /// The upstream takes no more.
     refused: bool,
     body_bytes: u64,
+    /// The most there may be of them.
+    body_max: u64,
 }
 
 impl Upload {
     /// A head, ready to be sent, and what is to come after it.
-    pub(super) fn new(head: Vec<u8>, rest: Rest) -> Self {
+    pub(super) fn new(head: Vec<u8>, rest: Rest, body_max: u64) -> Self {
         Self {
             bytes: head,
             sent: 0,
@@ -54,6 +58,7 @@ impl Upload {
             rest,
             refused: false,
             body_bytes: 0,
+            body_max,
         }
     }
 
@@ -133,6 +138,9 @@ impl Upload {
         self.bytes.extend_from_slice(&ahead[..count]);
         self.body_bytes += count as u64;
         bytes::Buf::advance(ahead, count);
+        if self.body_bytes > self.body_max {
+            return Err(Broken::TooLarge);
+        }
         Ok(())
     }
 }

@@ -17,6 +17,7 @@ use super::response::{Reading, Response};
 use super::upload::{Broken, Upload};
 use super::upstream::Upstream;
 use crate::attempt::Failure;
+use crate::compress::Encoder;
 use crate::downstream::Downstream;
 
 /// Why a passage ended before its time.
@@ -30,6 +31,8 @@ pub(super) enum Trouble {
     ClientSlow,
     /// The client's body breaks the rules.
     ClientMalformed,
+    /// The client's body is longer than its route takes.
+    ClientTooLarge,
 }
 
 impl From<Broken> for Trouble {
@@ -37,6 +40,7 @@ impl From<Broken> for Trouble {
         match broken {
             Broken::Client => Self::Client,
             Broken::Malformed => Self::ClientMalformed,
+            Broken::TooLarge => Self::ClientTooLarge,
         }
     }
 }
@@ -131,6 +135,87 @@ impl Wire<'_> {
         }
     }
 
+    /// Passes on the head and then the body as it comes, coded anew and in chunks. Says whether the upstream
+    /// sent just that.
+    pub(super) async fn deliver_coded(
+        &mut self,
+        head_bytes: usize,
+        rest: &mut Rest,
+        body_bytes: &mut u64,
+        mut encoder: Encoder,
+    ) -> Result<bool, Trouble> {
+        let broken = |_| Trouble::Upstream(Failure::Local);
+        self.pass_on(head_bytes).await?;
+        loop {
+            let mut piece = Vec::new();
+            let extra = match &mut self.incoming {
+                None => 0,
+                Some(incoming) => {
+                    let there = incoming.filled();
+                    let count = rest
+                        .decode(there, &mut piece)
+                        .map_err(|_| Trouble::Upstream(Failure::Malformed))?;
+                    let extra = there.len() - count;
+                    incoming.take(count);
+                    extra
+                }
+            };
+            self.incoming = None;
+            let coded = encoder.push(&piece).map_err(broken)?;
+            self.send_chunk(&coded, body_bytes).await?;
+            let is_whole = if rest.is_done() {
+                true
+            } else if self.read().await? > 0 {
+                continue;
+            } else if matches!(rest, Rest::UntilClose) {
+                false
+            } else {
+                return Err(Trouble::Upstream(Failure::Closed));
+            };
+            let coded = encoder.finish().map_err(broken)?;
+            self.send_chunk(&coded, body_bytes).await?;
+            self.send_bytes(b"0\r\n\r\n").await?;
+            self.flush().await?;
+            return Ok(is_whole && extra == 0);
+        }
+    }
+
+    /// One chunk to the client (RFC 9112, section 7.1); of nothing there is none.
+    async fn send_chunk(&mut self, bytes: &[u8], body_bytes: &mut u64) -> Result<(), Trouble> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        *body_bytes += bytes.len() as u64;
+        let mut chunk = format!("{:x}\r\n", bytes.len()).into_bytes();
+        chunk.extend_from_slice(bytes);
+        chunk.extend_from_slice(b"\r\n");
+        self.send_bytes(&chunk).await?;
+        self.flush().await
+    }
+
+    /// Writes bytes of our own to the client.
+    async fn send_bytes(&mut self, mut bytes: &[u8]) -> Result<(), Trouble> {
+        while !bytes.is_empty() {
+            let patience = self.patience;
+            let written = patiently(patience.body, patience.deadline, |context| {
+                let moved = self.poll_upload(context)?.is_ready();
+                match Pin::new(&mut *self.client).poll_write(context, bytes) {
+                    Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(Err(Trouble::Client)),
+                    Poll::Ready(Ok(count)) => Poll::Ready(Ok(count)),
+                    Poll::Pending if moved => Poll::Ready(Ok(0)),
+                    Poll::Pending => Poll::Pending,
+                }
+            });
+            let written = match written.await {
+                Ok(written) => written?,
+                Err(Elapsed::Silence) => return Err(Trouble::Client),
+                Err(Elapsed::Deadline) => return Err(Trouble::Upstream(Failure::Timeout)),
+            };
+            bytes = &bytes[written..];
+        }
+        Ok(())
+    }
+
     /// Reads more of the answer; 0 at its end.
     async fn read(&mut self) -> Result<usize, Trouble> {
         loop {
@@ -199,27 +284,8 @@ impl Wire<'_> {
         let Some(mut outgoing) = self.incoming.take() else {
             return Ok(());
         };
-        let mut left = count;
-        while left > 0 {
-            let patience = self.patience;
-            let written = patiently(patience.body, patience.deadline, |context| {
-                let moved = self.poll_upload(context)?.is_ready();
-                let bytes = &outgoing.filled()[..left];
-                match Pin::new(&mut *self.client).poll_write(context, bytes) {
-                    Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(Err(Trouble::Client)),
-                    Poll::Ready(Ok(count)) => Poll::Ready(Ok(count)),
-                    Poll::Pending if moved => Poll::Ready(Ok(0)),
-                    Poll::Pending => Poll::Pending,
-                }
-            });
-            let written = match written.await {
-                Ok(written) => written?,
-                Err(Elapsed::Silence) => return Err(Trouble::Client),
-                Err(Elapsed::Deadline) => return Err(Trouble::Upstream(Failure::Timeout)),
-            };
-            outgoing.take(written);
-            left -= written;
-        }
+        self.send_bytes(&outgoing.filled()[..count]).await?;
+        outgoing.take(count);
         if !outgoing.filled().is_empty() {
             self.incoming = Some(outgoing);
         }

@@ -15,7 +15,9 @@ fn table(routes: &[(&str, &str, &[Method])]) -> RouteTable {
                 let pattern = Pattern {
                     host: (*host).to_owned(),
                     path_prefix: (*prefix).to_owned(),
+                    is_exact: false,
                     methods: methods.to_vec(),
+                    conditions: 0,
                 };
                 (pattern, route)
             }),
@@ -66,7 +68,7 @@ fn host_then_path_then_method() {
         ("", "/", Method::GET, UnknownHost),
     ];
     for (host, path, method, expected) in cases {
-        let found = routes.find(host.as_bytes(), path.as_bytes(), method);
+        let found = routes.find(host.as_bytes(), path.as_bytes(), method, |_| true);
         assert_eq!(found, *expected, "{method} {host}{path}");
     }
 }
@@ -99,12 +101,12 @@ fn the_methods_of_a_path_are_those_of_all_its_prefixes() {
 fn any_host_comes_last() {
     let routes = table(&[("*", "/", &[]), ("a.example", "/only", &[])]);
     assert_eq!(
-        routes.find(b"x.example", b"/", &Method::GET),
+        routes.find(b"x.example", b"/", &Method::GET, |_| true),
         Lookup::Found(0)
     );
     // The exact host owns its paths, even those it has no route for.
     assert_eq!(
-        routes.find(b"a.example", b"/", &Method::GET),
+        routes.find(b"a.example", b"/", &Method::GET, |_| true),
         Lookup::UnknownPath
     );
 }
@@ -113,7 +115,10 @@ fn any_host_comes_last() {
 fn a_host_too_long_is_unknown() {
     let routes = table(&[("*", "/", &[])]);
     let long = vec![b'a'; HOST_BYTES_MAX + 1];
-    assert_eq!(routes.find(&long, b"/", &Method::GET), Lookup::UnknownHost);
+    assert_eq!(
+        routes.find(&long, b"/", &Method::GET, |_| true),
+        Lookup::UnknownHost
+    );
 }
 
 #[test]
@@ -122,8 +127,40 @@ fn slashes_cost_no_more_than_the_longest_prefix() {
     let slashes = vec![b'/'; 1 << 20];
     for _ in 0..1000 {
         assert_eq!(
-            routes.find(b"a.example", &slashes, &Method::GET),
+            routes.find(b"a.example", &slashes, &Method::GET, |_| true),
             Lookup::UnknownPath
         );
     }
+}
+
+#[test]
+fn what_asks_for_more_comes_first() {
+    let pattern = |path: &str, is_exact, conditions| Pattern {
+        host: "*".to_owned(),
+        path_prefix: path.to_owned(),
+        is_exact,
+        methods: Vec::new(),
+        conditions,
+    };
+    let routes = RouteTable::build([
+        (pattern("/", false, 0), 0),
+        (pattern("/", false, 1), 1),
+        (pattern("/", false, 2), 2),
+        (pattern("/a", true, 0), 3),
+        (pattern("/a/", true, 0), 4),
+        (pattern("/b", true, 1), 5),
+    ]);
+    let find = |path: &str, met: &[usize]| {
+        routes.find(b"x", path.as_bytes(), &Method::GET, |route| {
+            met.contains(&route)
+        })
+    };
+    assert_eq!(find("/", &[]), Lookup::Found(0));
+    assert_eq!(find("/", &[1]), Lookup::Found(1));
+    assert_eq!(find("/x", &[1, 2]), Lookup::Found(2));
+    assert_eq!(find("/a", &[1, 2]), Lookup::Found(3));
+    assert_eq!(find("/a/", &[]), Lookup::Found(4));
+    assert_eq!(find("/a/b", &[]), Lookup::Found(0));
+    assert_eq!(find("/b", &[5]), Lookup::Found(5));
+    assert_eq!(find("/b", &[]), Lookup::Found(0));
 }

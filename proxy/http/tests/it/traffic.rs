@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use meridian_live::PassiveKind;
 
 use crate::client::{Answer, connect, get};
-use crate::node::{Node, SHOP, WorldText, eventually};
+use crate::node::{LANE, Node, SHOP, WorldText, eventually};
 use crate::upstream::{Manner, Upstream};
 
 /// One region, a service with this `traffic`, and one route.
@@ -371,4 +371,213 @@ async fn who_fails_more_than_its_peers_is_reported() {
         "{:?}",
         node.reports.all()
     );
+}
+
+#[tokio::test]
+async fn a_route_may_ask_for_more_than_host_and_path() {
+    let [own, beta, exact] = upstreams::<3>().await;
+    let endpoints = [
+        (own.address, "shop"),
+        (beta.address, "beta"),
+        (exact.address, "exact"),
+    ];
+    let world = WorldText::new()
+        .region("a", "DE", "", &endpoints)
+        .service("shop", "", &format!("[{{ hosts: [{SHOP}] }}]"))
+        .service(
+            "beta",
+            "",
+            &format!(
+                "[{{ hosts: [{SHOP}], match: {{ headers: [{{ name: x-beta }}], query: [{{ name: v, value: '2' }}] }} }}, \
+                  {{ hosts: [{SHOP}], match: {{ cookies: [{{ name: beta, value: 'yes' }}] }} }}]"
+            ),
+        )
+        .service(
+            "exact",
+            "",
+            &format!("[{{ hosts: [{SHOP}], path_prefix: /status, path_match: exact }}]"),
+        );
+    let node = Node::start(&world, "");
+    for (target, fields, upstream) in [
+        ("/", "", "u0"),
+        ("/?v=2", "", "u0"),
+        ("/?v=2", "X-Beta: 1\r\n", "u1"),
+        ("/?v=3", "X-Beta: 1\r\n", "u0"),
+        ("/", "Cookie: a=b; beta=yes\r\n", "u1"),
+        ("/", "Cookie: beta=no\r\n", "u0"),
+        ("/status", "", "u2"),
+        ("/status?x", "", "u2"),
+        ("/status/", "", "u0"),
+        ("/statuses", "", "u0"),
+    ] {
+        let mut client = connect(node.address).await;
+        client
+            .send(format!(
+                "GET {target} HTTP/1.1\r\nHost: {SHOP}\r\n{fields}\r\n"
+            ))
+            .await;
+        let answer = client.answer().await.expect("an answer");
+        assert!(answer.text().contains(upstream), "{target} {fields}");
+    }
+}
+
+#[tokio::test]
+async fn a_route_may_serve_some_clients_only() {
+    let upstreams = upstreams::<1>().await;
+    let route = "clients: { allow: [127.0.0.0/8], deny: [127.0.0.1/32] }";
+    let node = Node::start(
+        &shop(&upstreams, "", route),
+        "trusted_proxies: [127.0.0.1/32]",
+    );
+    assert_eq!(ask(&node, "").await.status, 403);
+    for (client, status) in [("127.0.0.2", 200), ("192.0.2.1", 403)] {
+        let field = format!("X-Forwarded-For: {client}\r\n");
+        assert_eq!(ask(&node, &field).await.status, status, "{client}");
+    }
+    node.metric_becomes(&refused("client"), 2.0).await;
+    assert_eq!(upstreams[0].requests(), 1);
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_long_is_refused() {
+    let upstreams = upstreams::<1>().await;
+    let node = Node::start(&shop(&upstreams, "", "max_body: 1KiB"), "");
+    let body = "x".repeat(2_000);
+    let mut client = connect(node.address).await;
+    client
+        .send(format!(
+            "POST / HTTP/1.1\r\nHost: {SHOP}\r\nContent-Length: 2000\r\n\r\n{body}"
+        ))
+        .await;
+    assert_eq!(client.answer().await.expect("an answer").status, 413);
+    assert_eq!(upstreams[0].requests(), 0);
+    node.metric_becomes(&refused("body_too_large"), 1.0).await;
+    // In chunks it shows as it comes.
+    let mut client = connect(node.address).await;
+    client
+        .send(format!(
+            "POST / HTTP/1.1\r\nHost: {SHOP}\r\nTransfer-Encoding: chunked\r\n\r\n7d0\r\n{body}\r\n0\r\n\r\n"
+        ))
+        .await;
+    assert_eq!(client.answer().await.expect("an answer").status, 413);
+    let small = format!("POST / HTTP/1.1\r\nHost: {SHOP}\r\nContent-Length: 3\r\n\r\nabc");
+    let mut client = connect(node.address).await;
+    client.send(small).await;
+    assert_eq!(client.answer().await.expect("an answer").status, 200);
+    let http2 = crate::http2::client(node.address).await;
+    let call = http::Request::post(format!("http://{SHOP}/"))
+        .body(())
+        .unwrap();
+    let long: &'static [u8] = Box::leak(body.into_bytes().into_boxed_slice());
+    let (response, ..) = crate::http2::send(&http2, call, long).await;
+    assert_eq!(response.status(), 413);
+}
+
+/// `total: 0s` leaves an answer as long as it goes on; its silence is bounded all the same.
+#[tokio::test]
+async fn an_answer_without_end_ends_when_it_is_silent() {
+    let upstreams = upstreams::<1>().await;
+    let route = "timeouts: { first_byte: 400ms, total: 0s }, retries: { attempts: 0 }";
+    let node = Node::start(&shop(&upstreams, "", route), "");
+    upstreams[0].behave(Manner::Trickle(Duration::from_millis(100)));
+    let answer = ask(&node, "").await;
+    assert_eq!((answer.status, answer.body.len()), (200, 10));
+    upstreams[0].behave(Manner::Hang);
+    assert_eq!(ask(&node, "").await.status, 504);
+}
+
+/// What a client reads of a coded body.
+fn decoded(answer: &Answer) -> String {
+    use std::io::Read;
+    let bytes = &answer.body[..];
+    let mut text = String::new();
+    match answer.header("content-encoding") {
+        Some("gzip") => flate2::read::GzDecoder::new(bytes).read_to_string(&mut text),
+        Some("br") => brotli::Decompressor::new(bytes, 4096).read_to_string(&mut text),
+        Some("zstd") => zstd::stream::read::Decoder::new(bytes)
+            .unwrap()
+            .read_to_string(&mut text),
+        other => panic!("{other:?}"),
+    }
+    .unwrap();
+    text
+}
+
+/// pingora's lane leaves answers as they are.
+#[tokio::test]
+async fn answers_are_compressed_for_clients_that_take_it() {
+    if LANE != "own" {
+        return;
+    }
+    let text = "hello ".repeat(2_000);
+    let length = text.len();
+    let plain = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nETag: \"a\"\r\nAccept-Ranges: bytes\r\nContent-Length: {length}\r\n\r\n{text}"
+    );
+    let half = &text[..6_000];
+    let chunked = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{half}\r\n{:x}\r\n{half}\r\n0\r\nx-sum: 1\r\n\r\n",
+        half.len(),
+        half.len()
+    );
+    let upstreams = upstreams::<1>().await;
+    let node = Node::start(&shop(&upstreams, "", "compression: {}"), "");
+    for bytes in [plain, chunked] {
+        upstreams[0].behave(Manner::Say(Box::leak(bytes.into_boxed_str())));
+        for (accepted, coding) in [("gzip", "gzip"), ("br, gzip", "br"), ("*", "zstd")] {
+            let mut client = connect(node.address).await;
+            // The connection stays: the end of each answer is known.
+            for _ in 0..2 {
+                client
+                    .send(format!(
+                        "GET / HTTP/1.1\r\nHost: {SHOP}\r\nAccept-Encoding: {accepted}\r\n\r\n"
+                    ))
+                    .await;
+                let answer = client.answer().await.expect("an answer");
+                assert_eq!(answer.header("content-encoding"), Some(coding));
+                assert_eq!(answer.header("vary"), Some("accept-encoding"));
+                assert_eq!(answer.header("content-length"), None);
+                assert_eq!(answer.header("accept-ranges"), None);
+                if let Some(tag) = answer.header("etag") {
+                    assert_eq!(tag, "W/\"a\"");
+                }
+                assert!(answer.body.len() < length / 10);
+                assert!(decoded(&answer) == text);
+            }
+            let http2 = crate::http2::client(node.address).await;
+            let call = http::Request::get(format!("http://{SHOP}/"))
+                .header("accept-encoding", accepted)
+                .body(())
+                .unwrap();
+            let (response, body, _) = crate::http2::send(&http2, call, b"").await;
+            assert_eq!(response.headers()["content-encoding"], coding);
+            assert!(!response.headers().contains_key("content-length"));
+            let answer = Answer {
+                status: 200,
+                head: format!("HTTP/1.1 200 OK\r\ncontent-encoding: {coding}\r\n\r\n"),
+                body,
+            };
+            assert!(decoded(&answer) == text);
+        }
+        let answer = ask(&node, "").await;
+        assert_eq!(answer.header("content-encoding"), None);
+        assert_eq!(answer.header("vary"), Some("accept-encoding"));
+        assert!(answer.text() == text);
+    }
+    // An end that is the connection's, and pieces that come slowly.
+    upstreams[0].behave(Manner::SayAndClose(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n",
+    ));
+    let answer = ask(&node, "Accept-Encoding: gzip\r\n").await;
+    assert_eq!(decoded(&answer), "data: 1\n\n");
+    upstreams[0].behave(Manner::SayAndClose(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5000\r\n\r\ncut",
+    ));
+    let mut client = connect(node.address).await;
+    client
+        .send(format!(
+            "GET / HTTP/1.1\r\nHost: {SHOP}\r\nAccept-Encoding: gzip\r\n\r\n"
+        ))
+        .await;
+    assert!(client.answer().await.is_none(), "what was cut has no end");
 }

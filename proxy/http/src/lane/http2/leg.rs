@@ -21,6 +21,7 @@ use super::head::{self, AnswerHead, Framing};
 use super::upload::Upload;
 use super::{Finish, Moved};
 use crate::attempt::Failure;
+use crate::compress::Encoder;
 use crate::exchange::{Exchange, Origin};
 use crate::info::ConnectionInfo;
 use crate::worker::Shared;
@@ -70,7 +71,7 @@ impl<'s> StreamLeg<'s> {
             shared,
             respond,
             sending: None,
-            upload: Upload::new(head, framing, body),
+            upload: Upload::new(head, framing, body, super::super::body_max(exchange)),
             to_head: parts.method == Method::HEAD,
             idempotent: parts.method.is_idempotent(),
             status: 0,
@@ -214,8 +215,10 @@ impl<'s> StreamLeg<'s> {
         self.sending = Some(sending.map_err(|_| Trouble::Client)?);
         self.status = response.status;
         let mut lines = Vec::new();
+        let mut encoder = super::super::encoder(response.coding)?;
         while !rest.is_done() {
-            let piece = Piece::take(&mut rest, &mut incoming, &mut lines)?;
+            let mut piece = Piece::take(&mut rest, &mut incoming, &mut lines)?;
+            piece.code(&mut encoder)?;
             match (piece.ends, piece.trailers) {
                 (true, Some(trailers)) => {
                     self.send(upstream, piece.data, false, patience).await?;
@@ -233,6 +236,10 @@ impl<'s> StreamLeg<'s> {
             if self.read(upstream, &mut incoming, patience).await? == 0 {
                 if !matches!(rest, Rest::UntilClose) {
                     return Err(Trouble::Upstream(Failure::Closed));
+                }
+                if let Some(encoder) = encoder.take() {
+                    let last = encoder.finish().map_err(broken)?;
+                    self.send(upstream, last, false, patience).await?;
                 }
                 self.end()?;
                 return Ok(false);
@@ -369,7 +376,27 @@ struct Piece {
     trailers: Option<HeaderMap>,
 }
 
+fn broken(_: std::io::Error) -> Trouble {
+    Trouble::Upstream(Failure::Local)
+}
+
 impl Piece {
+    /// Puts it into another coding.
+    fn code(&mut self, encoder: &mut Option<Encoder>) -> Result<(), Trouble> {
+        let Some(open) = encoder else {
+            return Ok(());
+        };
+        let mut data = open.push(&self.data).map_err(broken)?;
+        if self.ends
+            && let Some(encoder) = encoder.take()
+        {
+            let last = encoder.finish().map_err(broken)?;
+            data = [data, last].concat().into();
+        }
+        self.data = data;
+        Ok(())
+    }
+
     /// Takes what is there; `lines` are the trailers so far.
     fn take(
         rest: &mut Rest,

@@ -33,11 +33,13 @@ pub(super) struct Upload {
     /// The endpoint takes no more.
     refused: bool,
     body_bytes: u64,
+    /// The most there may be of them.
+    body_max: u64,
 }
 
 impl Upload {
     /// A head, ready to be sent, and the body that comes after it.
-    pub(super) fn new(head: Vec<u8>, framing: Framing, body: RecvStream) -> Self {
+    pub(super) fn new(head: Vec<u8>, framing: Framing, body: RecvStream, body_max: u64) -> Self {
         let is_read = body.is_end_stream();
         Self {
             bytes: head,
@@ -48,6 +50,7 @@ impl Upload {
             is_read,
             refused: false,
             body_bytes: 0,
+            body_max,
         }
     }
 
@@ -98,7 +101,12 @@ impl Upload {
             return Poll::Ready(Ok(()));
         }
         match ready!(self.body.poll_data(context)) {
-            Some(Ok(data)) => self.add(&data),
+            Some(Ok(data)) => {
+                self.add(&data);
+                if self.body_bytes > self.body_max {
+                    return Poll::Ready(Err(Trouble::ClientTooLarge));
+                }
+            }
             Some(Err(_)) => return Poll::Ready(Err(Trouble::Client)),
             None => match ready!(self.body.poll_trailers(context)) {
                 Ok(trailers) => self.end(trailers.as_ref()),
