@@ -24,10 +24,6 @@ use crate::commands::{
 };
 use crate::failure::Failure;
 
-/// Requests come and go by the hundred thousand, each with memory of its own.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Decides where every client should go, and takes it there.
 #[derive(Debug, Parser)]
 #[command(

@@ -8,7 +8,7 @@
 //!
 //! Without `balance` and bound all this is one pick.
 
-use meridian_engine::plan::{MAX_ANSWERS, Within};
+use meridian_engine::plan::{MAX_ANSWERS, Reason, Within};
 use meridian_engine::{ClassId, ClientKey, Pick, Wanted};
 use meridian_topology::{Balance, EndpointIdx, ServiceIdx};
 
@@ -101,6 +101,11 @@ impl Question {
         if table.stats(first.endpoint).begin(most) {
             return Choice::Endpoint(first);
         }
+        let is_lax = |pick: &Pick| {
+            let laxer = [Reason::Panic, Reason::LastResort, Reason::IgnoringHealth];
+            laxer.contains(&pick.reason)
+        };
+        let may_be_lax = is_lax(&first);
         let mut excluded = Excluded::new(tried);
         for _ in 0..REGIONS_MAX {
             let mut peers = [first; MAX_ANSWERS];
@@ -114,7 +119,9 @@ impl Question {
                 excluded.add(peer.endpoint);
             }
             excluded.add(first.endpoint);
-            match pick_beside(excluded.all()) {
+            // That healthy ones are full is no reason to ask one that is not.
+            let next = pick_beside(excluded.all()).filter(|pick| may_be_lax || !is_lax(pick));
+            match next {
                 Some(pick) if table.stats(pick.endpoint).begin(most) => {
                     return Choice::Endpoint(pick);
                 }

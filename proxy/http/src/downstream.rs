@@ -21,6 +21,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
@@ -34,6 +35,7 @@ use pingora_core::protocols::{
 use pingora_http::ResponseHeader;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 use tokio_util::io::poll_read_buf;
 
@@ -41,6 +43,9 @@ use crate::info::ConnectionInfo;
 
 /// Bytes asked of the socket in one read of a request head.
 pub(crate) const READ_AHEAD_BYTES: usize = 4096;
+
+/// How long a client may take the end of a TLS session.
+const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// The bytes' way to the client.
 pub(crate) enum Transport {
@@ -192,7 +197,8 @@ impl Downstream {
     pub(crate) async fn end(mut self) {
         let says_nothing = matches!(self.transport, Transport::Plain(_)) && self.ahead.is_empty();
         if !says_nothing {
-            Shutdown::shutdown(&mut self).await;
+            // A client that reads nothing does not read this either.
+            let _ = timeout(LAST_WORD, Shutdown::shutdown(&mut self)).await;
         }
     }
 

@@ -425,9 +425,9 @@ impl Routed {
     }
 
     /// The endpoint answered 5xx and the answer goes to the client.
-    pub(crate) fn answered_badly(&self, failure: Failure) {
+    pub(crate) fn answered_badly(&self, failure: Failure, now: Instant) {
         self.metrics().failed(failure.reason());
-        self.tell(failure, Stage::Answering);
+        self.tell(failure, Stage::Answering, now);
     }
 
     /// Whether an answer with this status is to be thrown away for another
@@ -462,7 +462,7 @@ impl Routed {
         self.metrics().failed(failure.reason());
         let dead_connection = origin == Origin::Pooled && failure == Failure::Closed;
         if !dead_connection {
-            self.tell(failure, stage);
+            self.tell(failure, stage, now);
         }
         let next = if dead_connection && self.forgive(sent, now) {
             failed
@@ -543,9 +543,11 @@ impl Routed {
         self.question.choose(&self.table, &excluded[..count])
     }
 
-    fn tell(&self, failure: Failure, stage: Stage) {
+    fn tell(&self, failure: Failure, stage: Stage, now: Instant) {
         if let (Some(kind), Some(pick)) = (failure.passive(stage), self.pick) {
-            self.table.stats(pick.endpoint).failed();
+            self.table
+                .stats(pick.endpoint)
+                .failed(self.table.clock.ms(now));
             let id = &self.table.endpoint(pick.endpoint).id;
             self.table.runs.failed(pick.endpoint, id, kind);
         }

@@ -93,6 +93,7 @@ impl Proxy {
             .map_or_else(String::new, |tls| tls.name_text.clone());
         let mut peer = HttpPeer::new(address, tls.is_some(), name);
         if let Some(tls) = tls {
+            peer.group_key = tls.number;
             peer.options.ca.clone_from(&tls.authorities);
             peer.client_cert_key.clone_from(&tls.identity);
         }
@@ -160,7 +161,7 @@ impl ProxyHttp for Proxy {
     ) -> PingoraResult<()> {
         let routed = exchange.routed.as_ref();
         let body_max = routed.map_or(u64::MAX, |routed| routed.route().body_max);
-        if session.body_bytes_read() as u64 > body_max {
+        if !session.was_upgraded() && session.body_bytes_read() as u64 > body_max {
             return Err(Error::new_down(ErrorType::HTTPStatus(413)));
         }
         Ok(())
@@ -228,7 +229,7 @@ impl ProxyHttp for Proxy {
             let status = ErrorType::HTTPStatus(response.status.as_u16());
             return Err(Error::new_up(status));
         }
-        routed.answered_badly(failure);
+        routed.answered_badly(failure, now);
         Ok(())
     }
 

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -21,6 +22,9 @@ use rustls_pki_types::ServerName;
 const ALPN: &[&[u8]] = &[b"http/1.1"];
 const ALPN_GRPC: &[&[u8]] = &[b"h2"];
 
+/// Numbers given out; 0 is clear text.
+static NUMBERS: AtomicU64 = AtomicU64::new(1);
+
 /// See the module's documentation.
 pub(crate) struct UpstreamTls {
     settings: model::UpstreamTls,
@@ -31,6 +35,8 @@ pub(crate) struct UpstreamTls {
 
 /// What connections are made with.
 pub(crate) struct Ready {
+    /// Tells connections made with it from others.
+    pub(crate) number: u64,
     /// For our lane.
     pub(crate) config: Arc<ClientConfig>,
     /// The same for gRPC.
@@ -118,6 +124,7 @@ impl Ready {
             Arc::new(CertKey::new(chain.collect(), key.secret_der().to_vec()))
         });
         Ok(Self {
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             config,
             grpc,
             name,

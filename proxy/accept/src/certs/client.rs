@@ -52,6 +52,14 @@ impl ClientTls {
             Some((chain, key)) => Some((load::chain(chain)?, load::key(key)?)),
             None => None,
         };
+        let listed = files.authorities.iter().zip(authorities.iter());
+        let shown = files.identity.iter().zip(identity.iter());
+        let all = listed.chain(shown.map(|((file, _), (chain, _))| (file, chain)));
+        for (file, certificates) in all {
+            for certificate in certificates {
+                is_certificate(file, certificate)?;
+            }
+        }
         Ok(Self {
             files,
             authorities,
@@ -114,6 +122,15 @@ pub fn client_verifier(
     };
     builder.build().map_err(|error| CertError::Authority {
         file: authorities.to_owned(),
+        source: rustls::Error::General(error.to_string()),
+    })
+}
+
+/// PEM says only that something is called a certificate.
+fn is_certificate(file: &Path, certificate: &CertificateDer<'_>) -> Result<(), CertError> {
+    let read = webpki::EndEntityCert::try_from(certificate);
+    read.map(|_| ()).map_err(|error| CertError::Authority {
+        file: file.to_owned(),
         source: rustls::Error::General(error.to_string()),
     })
 }

@@ -168,7 +168,7 @@ pub(super) fn answered(
     if routed.wants_another(failure, Sent::Perhaps { repeatable }, now) {
         return Err(Trouble::Upstream(failure));
     }
-    routed.answered_badly(failure);
+    routed.answered_badly(failure, now);
     Ok(())
 }
 

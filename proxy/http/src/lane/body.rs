@@ -17,6 +17,17 @@ impl Rest {
     /// No body.
     pub(super) const NONE: Self = Self::Length(0);
 
+    /// How many of these bytes belong to the body, and how many of those are what it carries.
+    pub(super) fn take_counted(&mut self, bytes: &[u8]) -> Result<(usize, u64), Malformed> {
+        if let Self::Chunked(scanner) = self {
+            let mut inside = Count(0);
+            let count = scanner.feed_into(bytes, &mut inside)?;
+            return Ok((count, inside.0));
+        }
+        let count = self.take(bytes)?;
+        Ok((count, count as u64))
+    }
+
     /// How many of these bytes belong to the body.
     pub(super) fn take(&mut self, bytes: &[u8]) -> Result<usize, Malformed> {
         match self {
@@ -58,6 +69,17 @@ impl Rest {
             Self::UntilClose => false,
         }
     }
+}
+
+/// Counts what is inside of chunks.
+struct Count(u64);
+
+impl ChunkSink for Count {
+    fn data(&mut self, bytes: &[u8]) {
+        self.0 += bytes.len() as u64;
+    }
+
+    fn trailer(&mut self, _: u8) {}
 }
 
 /// Leaves trailers behind.

@@ -11,8 +11,8 @@ use super::upstream::Upstream;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Place {
     pub(super) address: SocketAddr,
-    /// Tells configurations of TLS apart: where this one lies in memory; 0 is clear text.
-    pub(super) tls: usize,
+    /// Tells configurations of TLS apart; 0 is clear text.
+    pub(super) tls: u64,
 }
 
 /// Connections that wait for the next request, the one used last on top. The lock is only ever taken by the

@@ -37,6 +37,8 @@ pub(super) struct Upload {
     /// Head and body as far as they were read, or only what is not sent yet.
     bytes: Vec<u8>,
     sent: usize,
+    /// What was sent has left: TLS keeps what the socket did not take.
+    flushed: bool,
     /// `bytes` begins with the head.
     whole: bool,
     /// What the client still owes.
@@ -54,6 +56,7 @@ impl Upload {
         Self {
             bytes: head,
             sent: 0,
+            flushed: false,
             whole: true,
             rest,
             refused: false,
@@ -74,7 +77,16 @@ impl Upload {
 
     /// Whether there is nothing more to do.
     pub(super) fn is_over(&self) -> bool {
-        self.refused || (self.is_read() && self.sent == self.bytes.len())
+        self.refused || (self.is_read() && self.has_left())
+    }
+
+    fn has_left(&self) -> bool {
+        self.sent == self.bytes.len() && self.flushed
+    }
+
+    /// Whether it is the client who keeps it from going on, and not the upstream.
+    pub(super) fn waits_for_client(&self) -> bool {
+        !self.refused && !self.is_read() && self.has_left()
     }
 
     /// Whether the upstream has all of it.
@@ -90,6 +102,7 @@ impl Upload {
     /// Begins again, for another connection.
     pub(super) fn rewind(&mut self) {
         self.sent = 0;
+        self.flushed = false;
         self.refused = false;
     }
 
@@ -109,11 +122,21 @@ impl Upload {
         upstream: &mut Upstream,
     ) -> Poll<Result<(), Broken>> {
         if self.sent < self.bytes.len() {
-            let written = Pin::new(upstream).poll_write(context, &self.bytes[self.sent..]);
+            let written = Pin::new(&mut *upstream).poll_write(context, &self.bytes[self.sent..]);
             match ready!(written) {
                 Ok(count) if count > 0 => self.sent += count,
                 // It may have answered before it stopped reading.
                 _ => self.refused = true,
+            }
+            self.flushed = false;
+            if self.refused || self.sent < self.bytes.len() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        if !self.flushed {
+            match ready!(Pin::new(&mut *upstream).poll_flush(context)) {
+                Ok(()) => self.flushed = true,
+                Err(_) => self.refused = true,
             }
             return Poll::Ready(Ok(()));
         }
@@ -129,14 +152,14 @@ impl Upload {
     /// Takes what belongs to the body from the bytes read ahead.
     fn read_from(&mut self, client: &mut Downstream) -> Result<(), Broken> {
         let ahead = client.ahead();
-        let count = self.rest.take(ahead)?;
+        let (count, carried) = self.rest.take_counted(ahead)?;
         if self.sent == self.bytes.len() && self.bytes.len() + count > REPLAY_BYTES_MAX {
             self.whole = false;
             self.bytes.clear();
             self.sent = 0;
         }
         self.bytes.extend_from_slice(&ahead[..count]);
-        self.body_bytes += count as u64;
+        self.body_bytes += carried;
         bytes::Buf::advance(ahead, count);
         if self.body_bytes > self.body_max {
             return Err(Broken::TooLarge);

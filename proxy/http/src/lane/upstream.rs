@@ -36,11 +36,10 @@ pub(super) struct Target {
 
 impl Target {
     pub(super) fn new(address: SocketAddr, tls: Option<Arc<Ready>>) -> Self {
-        let tls_place = |tls: &Arc<Ready>| Arc::as_ptr(&tls.config) as usize;
         Self {
             place: Place {
                 address,
-                tls: tls.as_ref().map_or(0, tls_place),
+                tls: tls.as_ref().map_or(0, |tls| tls.number),
             },
             tls,
         }

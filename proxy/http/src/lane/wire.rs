@@ -219,7 +219,7 @@ impl Wire<'_> {
     /// Reads more of the answer; 0 at its end.
     async fn read(&mut self) -> Result<usize, Trouble> {
         loop {
-            let (patience, client_owes) = (self.patience, !self.upload.is_read());
+            let (patience, client_owes) = (self.patience, self.upload.waits_for_client());
             let silence = if client_owes {
                 patience.body
             } else {
@@ -295,13 +295,24 @@ impl Wire<'_> {
     /// TLS keeps what the socket did not take.
     async fn flush(&mut self) -> Result<(), Trouble> {
         let Patience { body, deadline, .. } = self.patience;
-        let flushed = patiently(body, deadline, |context| {
-            Pin::new(&mut *self.client).poll_flush(context)
-        });
-        match flushed.await {
-            Ok(Ok(())) => Ok(()),
-            Err(Elapsed::Deadline) => Err(Trouble::Upstream(Failure::Timeout)),
-            _ => Err(Trouble::Client),
+        loop {
+            let flushed = patiently(body, deadline, |context| {
+                let moved = self.poll_upload(context)?.is_ready();
+                match Pin::new(&mut *self.client).poll_flush(context) {
+                    Poll::Ready(flushed) => {
+                        Poll::Ready(flushed.map(|()| true).map_err(|_| Trouble::Client))
+                    }
+                    Poll::Pending if moved => Poll::Ready(Ok(false)),
+                    Poll::Pending => Poll::Pending,
+                }
+            });
+            match flushed.await {
+                Ok(Ok(true)) => return Ok(()),
+                Ok(Ok(false)) => {}
+                Ok(Err(trouble)) => return Err(trouble),
+                Err(Elapsed::Deadline) => return Err(Trouble::Upstream(Failure::Timeout)),
+                Err(Elapsed::Silence) => return Err(Trouble::Client),
+            }
         }
     }
 }

@@ -117,6 +117,13 @@ impl Outliers {
 impl Memory {
     /// Whether there is a new measurement.
     fn advance(&mut self, totals: Totals) -> bool {
+        if totals.attempts.wrapping_sub(self.from.attempts) > u32::MAX / 2 {
+            // Counted anew: the endpoint was away and is back.
+            *self = Self {
+                from: totals,
+                ..Self::default()
+            };
+        }
         self.rounds += 1;
         let measured = Measured::between(self.from, totals);
         if measured.is_none() && self.rounds < ROUNDS_MAX {

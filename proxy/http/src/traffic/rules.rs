@@ -192,8 +192,9 @@ pub(crate) fn location(path_prefix: &str, redirect: &Redirect, here: Here<'_>) -
     let names_authority =
         redirect.scheme.is_some() || redirect.host.is_some() || redirect.port.is_some();
     if !names_authority {
-        // The client knows best how it came here (RFC 9110, section 10.2.2). `//` would be a host.
-        let path = target.trim_start_matches('/');
+        // The client knows best how it came here (RFC 9110, section 10.2.2). `//` would be a
+        // host, and browsers take `\` for `/`.
+        let path = target.trim_start_matches(['/', '\\']);
         return Some(format!("/{path}"));
     }
     let mut location = format!("{scheme}://{host}");

@@ -12,6 +12,9 @@ use meridian_topology::Balance;
 use super::budget::RetryWindow;
 use super::ewma::PeakEwma;
 
+/// What a failure counts as in the average of latencies.
+const FAILURE_US: u32 = 1_000_000;
+
 /// Time since the node's proxy began: what the counts are dated by.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock(Instant);
@@ -80,7 +83,9 @@ impl EndpointStats {
     }
 
     /// An attempt failed, or its answer was 5xx.
-    pub(crate) fn failed(&self) {
+    pub(crate) fn failed(&self, now_ms: u32) {
+        // Who fails fast must not look fast.
+        self.ewma.observe(FAILURE_US, now_ms);
         self.attempts.fetch_add(1, Ordering::Relaxed);
         self.failed.fetch_add(1, Ordering::Relaxed);
     }

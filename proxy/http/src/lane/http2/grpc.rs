@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,11 @@ use crate::worker::Shared;
 
 /// Connections of a worker to one endpoint.
 const CONNECTIONS_MAX: usize = 8;
+/// Bytes of all answers on a connection that wait for clients: one that does not read is not to stop the
+/// calls of others, each of which may have 64 KiB waiting.
+const ANSWER_BYTES_MAX: u32 = 16 * 1024 * 1024;
+/// Bytes by which small messages may weigh on memory beside what they carry, for a connection.
+const SMALL_FRAMES_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Connections that take calls. The lock is only ever taken by the worker's own thread.
 #[derive(Debug, Default)]
@@ -40,42 +45,66 @@ pub(in super::super) struct GrpcPool(Mutex<HashMap<Place, Vec<Kept>>>);
 #[derive(Debug)]
 struct Kept {
     connection: SendRequest<Bytes>,
+    /// Held by each call on it.
+    calls: Arc<()>,
     used: Instant,
 }
 
+/// A connection for one call.
+pub(super) struct Lent {
+    connection: SendRequest<Bytes>,
+    calls: Arc<()>,
+}
+
 impl GrpcPool {
-    /// A connection that takes a call at once. One too many calls for all of them wait at the first.
-    fn take(&self, place: Place, now: Instant) -> Option<SendRequest<Bytes>> {
+    /// The connection with the fewest calls, unless all have as many as their endpoint takes and another one
+    /// may be opened.
+    fn take(&self, place: Place, now: Instant) -> Option<Lent> {
         let mut places = self.0.lock().ok()?;
         let kept = places.get_mut(&place)?;
-        let mut ready = None;
-        kept.retain_mut(
-            |kept| match kept.connection.clone().ready().now_or_never() {
-                Some(Ok(connection)) => {
-                    if ready.is_none() {
-                        kept.used = now;
-                        ready = Some(connection);
-                    }
-                    true
-                }
-                // It is over.
-                Some(Err(_)) => false,
-                None => true,
-            },
-        );
-        if ready.is_none() && kept.len() >= CONNECTIONS_MAX {
-            return kept.first().map(|kept| kept.connection.clone());
+        // What is over says so at once.
+        kept.retain(|kept| {
+            let ready = kept.connection.clone().ready().now_or_never();
+            !matches!(ready, Some(Err(_)))
+        });
+        let may_grow = kept.len() < CONNECTIONS_MAX;
+        let calls = |kept: &Kept| Arc::strong_count(&kept.calls) - 1;
+        let least = kept.iter_mut().min_by_key(|kept| calls(kept))?;
+        if may_grow && calls(least) >= least.connection.current_max_send_streams() {
+            return None;
         }
-        ready
+        least.used = now;
+        Some(Lent {
+            connection: least.connection.clone(),
+            calls: Arc::clone(&least.calls),
+        })
     }
 
-    fn keep(&self, place: Place, connection: SendRequest<Bytes>, now: Instant) {
+    /// Keeps a new connection; beyond the bound it carries its one call.
+    fn keep(&self, place: Place, connection: SendRequest<Bytes>, now: Instant) -> Lent {
+        let lent = Lent {
+            connection,
+            calls: Arc::default(),
+        };
         if let Ok(mut places) = self.0.lock() {
-            let kept = Kept {
-                connection,
-                used: now,
-            };
-            places.entry(place).or_default().push(kept);
+            let kept = places.entry(place).or_default();
+            if kept.len() < CONNECTIONS_MAX {
+                kept.push(Kept {
+                    connection: lent.connection.clone(),
+                    calls: Arc::clone(&lent.calls),
+                    used: now,
+                });
+            }
+        }
+        lent
+    }
+
+    /// Takes no more calls to a connection that leaves them unanswered; the network may have lost it.
+    fn forget(&self, place: Place, calls: &Arc<()>) {
+        if let Ok(mut places) = self.0.lock()
+            && let Some(kept) = places.get_mut(&place)
+        {
+            kept.retain(|kept| !Arc::ptr_eq(&kept.calls, calls));
         }
     }
 
@@ -166,8 +195,9 @@ impl Way {
     }
 
     /// The request's way: an endpoint that takes no more may answer all the same.
-    fn poll_up(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
+    fn poll_up(&mut self, context: &mut Context<'_>, body_max: u64) -> Poll<Result<(), Trouble>> {
         match ready!(self.poll(context)) {
+            Ok(()) if self.bytes > body_max => Poll::Ready(Err(Trouble::ClientTooLarge)),
             Ok(()) => Poll::Ready(Ok(())),
             Err(Broken::From) => Poll::Ready(Err(Trouble::Client)),
             Err(Broken::To) => {
@@ -199,6 +229,8 @@ pub(super) struct GrpcLeg<'s> {
     up: Option<Way>,
     down: Option<Way>,
     status: u16,
+    /// The most bytes of the request's messages.
+    body_max: u64,
 }
 
 impl<'s> GrpcLeg<'s> {
@@ -218,6 +250,7 @@ impl<'s> GrpcLeg<'s> {
             up: None,
             down: None,
             status: 0,
+            body_max: u64::MAX,
         }
     }
 
@@ -270,7 +303,7 @@ impl<'s> GrpcLeg<'s> {
                     return Poll::Ready(answer.map(Some).map_err(closed));
                 }
                 if let Some(up) = &mut self.up
-                    && let Poll::Ready(moved) = up.poll_up(context)
+                    && let Poll::Ready(moved) = up.poll_up(context, self.body_max)
                 {
                     return Poll::Ready(moved.map(|()| None));
                 }
@@ -289,6 +322,7 @@ impl<'s> GrpcLeg<'s> {
     /// Passes everything on until the answer is over.
     async fn relay(&mut self, patience: Patience) -> Result<(), Trouble> {
         loop {
+            let body_max = self.body_max;
             let (Some(up), Some(down)) = (&mut self.up, &mut self.down) else {
                 return Ok(());
             };
@@ -296,7 +330,7 @@ impl<'s> GrpcLeg<'s> {
                 return Ok(());
             }
             let moved = patiently(patience.first_byte, patience.deadline, |context| {
-                let went_up = up.poll_up(context)?;
+                let went_up = up.poll_up(context, body_max)?;
                 match down.poll_down(context) {
                     Poll::Pending if went_up.is_ready() => Poll::Ready(Ok(())),
                     moved => moved,
@@ -338,7 +372,7 @@ impl<'s> GrpcLeg<'s> {
 }
 
 impl Leg for GrpcLeg<'_> {
-    type Connection = SendRequest<Bytes>;
+    type Connection = Lent;
 
     fn is_repeatable(&self) -> bool {
         self.up.is_none()
@@ -350,11 +384,7 @@ impl Leg for GrpcLeg<'_> {
 
     fn rewind(&mut self) {}
 
-    async fn connect(
-        &mut self,
-        target: &Target,
-        until: Until,
-    ) -> Result<(SendRequest<Bytes>, Origin), Failure> {
+    async fn connect(&mut self, target: &Target, until: Until) -> Result<(Lent, Origin), Failure> {
         let pool = &self.shared.lane.grpc;
         if let Some(connection) = pool.take(target.place, until.now) {
             return Ok((connection, Origin::Pooled));
@@ -362,7 +392,10 @@ impl Leg for GrpcLeg<'_> {
         let patience = until.patience();
         let stream = target.connect_grpc(patience).await?;
         let mut builder = h2::client::Builder::new();
-        builder.enable_push(false);
+        builder
+            .enable_push(false)
+            .initial_connection_window_size(ANSWER_BYTES_MAX)
+            .data_frame_budget(SMALL_FRAMES_BYTES_MAX);
         let handshake = builder.handshake::<_, Bytes>(stream);
         match timeout(patience, handshake).await {
             Ok(Ok((connection, driver))) => {
@@ -370,8 +403,10 @@ impl Leg for GrpcLeg<'_> {
                     // Calls on it learn of its end themselves.
                     let _ = driver.await;
                 });
-                pool.keep(target.place, connection.clone(), until.now);
-                Ok((connection, Origin::Fresh))
+                Ok((
+                    pool.keep(target.place, connection, until.now),
+                    Origin::Fresh,
+                ))
             }
             Ok(Err(_)) => Err(Failure::Connect),
             Err(_) => Err(Failure::ConnectTimeout),
@@ -380,11 +415,13 @@ impl Leg for GrpcLeg<'_> {
 
     async fn pass(
         &mut self,
-        connection: SendRequest<Bytes>,
+        lent: Lent,
         target: &Target,
         exchange: &mut Exchange,
     ) -> Result<(), Trouble> {
+        let Lent { connection, calls } = lent;
         let patience = attempts::patience(self.shared, exchange)?;
+        self.body_max = super::super::body_max(exchange);
         let closed = Trouble::Upstream(Failure::Closed);
         let request = exchange
             .routed
@@ -401,7 +438,11 @@ impl Leg for GrpcLeg<'_> {
         let (response, to) = connection.send_request(request, ends).map_err(|_| closed)?;
         let from = self.body.take().ok_or(closed)?;
         self.up = Some(Way::new(from, to, ends));
-        let answer = self.answer(response, patience).await?;
+        let answer = self.answer(response, patience).await;
+        if let Err(Trouble::Upstream(Failure::Timeout)) = answer {
+            self.shared.lane.grpc.forget(target.place, &calls);
+        }
+        let answer = answer?;
         let (answer, body) = answer.into_parts();
         let status = answer.status.as_u16();
         attempts::answered(exchange, status, false)?;
@@ -416,6 +457,13 @@ impl Leg for GrpcLeg<'_> {
 }
 
 impl Finish for GrpcLeg<'_> {
+    /// What the endpoint did not want to hear it is not to be sent.
+    fn leave(&mut self) {
+        if let Some(up) = self.up.as_mut().filter(|up| !up.is_done) {
+            up.to.send_reset(Reason::CANCEL);
+        }
+    }
+
     fn moved(&self) -> Moved {
         let bytes = |way: &Option<Way>| way.as_ref().map_or(0, |way| way.bytes);
         Moved {

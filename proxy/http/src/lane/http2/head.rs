@@ -97,7 +97,9 @@ pub(super) fn judge(parts: &Parts) -> Result<(), Refusal> {
 /// Whether the request is a call of gRPC: those exist over HTTP/2 alone.
 pub(super) fn is_grpc(parts: &Parts) -> bool {
     let kind = parts.headers.get(header::CONTENT_TYPE);
-    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+    // `application/grpc-web` is another thing, and goes over HTTP/1.1.
+    let suffix = kind.and_then(|kind| kind.as_bytes().strip_prefix(b"application/grpc"));
+    suffix.is_some_and(|suffix| matches!(suffix.first(), None | Some(b'+' | b';')))
 }
 
 /// How the body is framed towards the endpoint.

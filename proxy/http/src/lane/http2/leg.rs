@@ -111,7 +111,7 @@ impl<'s> StreamLeg<'s> {
             READ_BYTES
         };
         loop {
-            let client_owes = !self.upload.is_read();
+            let client_owes = self.upload.waits_for_client();
             let silence = if client_owes {
                 patience.body
             } else {

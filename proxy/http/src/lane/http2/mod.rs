@@ -46,6 +46,9 @@ const SEND_BYTES_MAX: usize = 64 * 1024;
 /// Bytes by which small frames of bodies may weigh on memory beside what they carry, for a connection: a
 /// client may send many small messages at once.
 const SMALL_FRAMES_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of all uploads of a connection that wait for endpoints: one that stands still is not to stop the
+/// others, each of which may send 64 KiB ahead.
+const UPLOAD_BYTES_MAX: u32 = 4 * 1024 * 1024;
 /// Requests of a connection that came to nothing by its client's doing (malformed, or taken back before their
 /// answer) for which it is not ended yet, if they are not more than those that were served.
 const NUISANCE_MAX: u32 = 100;
@@ -64,8 +67,7 @@ impl Ledger {
     }
 
     fn end(&self, told: &Told) {
-        let is_nuisance = told.status == 400 || told.status == 0 && told.fault == Fault::Client;
-        let count = if is_nuisance {
+        let count = if told.is_nuisance {
             &self.nuisance
         } else {
             &self.served
@@ -93,7 +95,8 @@ pub(crate) async fn serve(shared: Arc<Shared>, client: Downstream) {
         .max_concurrent_streams(shared.h2_streams_max)
         .max_header_list_size(u32::try_from(shared.head_bytes_max).unwrap_or(u32::MAX))
         .max_send_buffer_size(SEND_BYTES_MAX)
-        .data_frame_budget(SMALL_FRAMES_BYTES_MAX);
+        .data_frame_budget(SMALL_FRAMES_BYTES_MAX)
+        .initial_connection_window_size(UPLOAD_BYTES_MAX);
     let handshake = builder.handshake::<_, Bytes>(client);
     match timeout(shared.header_timeout, handshake).await {
         Ok(Ok(connection)) => accept(&shared, &info, connection).await,
@@ -164,13 +167,17 @@ async fn stream(
     let details = common.recorder.access.is_on().then(|| details(&parts));
     let to_head = parts.method == Method::HEAD;
     let mut told = Told {
+        is_nuisance: false,
         status: 0,
         fault: Fault::None,
         bytes_in: 0,
         bytes_out: 0,
     };
     match admit(&shared, &info, &parts, &mut exchange) {
-        Err(answer) => told.answered(&mut respond, &answer, to_head),
+        Err(answer) => {
+            told.is_nuisance = answer.status == 400;
+            told.answered(&mut respond, &answer, to_head);
+        }
         Ok(()) if head::is_grpc(&parts) => {
             let leg = grpc::GrpcLeg::new(&shared, &info, parts, body, respond);
             told.passed(leg, &mut exchange).await;
@@ -198,6 +205,8 @@ async fn stream(
 
 /// What the logs are told in the end.
 struct Told {
+    /// It came to nothing by its client's doing.
+    is_nuisance: bool,
     status: u16,
     fault: Fault,
     bytes_in: u64,
@@ -216,6 +225,9 @@ struct Moved {
 trait Finish {
     fn moved(&self) -> Moved;
 
+    /// The answer is whole.
+    fn leave(&mut self) {}
+
     /// Ends the stream that was begun and cannot be finished.
     fn cut(&mut self, reason: Reason);
 
@@ -232,14 +244,14 @@ impl Told {
         (self.status, self.bytes_in, self.bytes_out) =
             (moved.status, moved.bytes_in, moved.bytes_out);
         let Err(trouble) = outcome else {
-            if !leg.is_read() {
-                // The answer is whole: the rest of the request is of no use (RFC 9113, section 8.1).
-                leg.cut(Reason::NO_ERROR);
-            }
+            // Where the request goes on, the library resets the stream once the answer has left (RFC 9113,
+            // section 8.1); a reset by us would overtake it.
+            leg.leave();
             return;
         };
         let (status, fault) = attempts::verdict(trouble);
         self.fault = fault;
+        self.is_nuisance = moved.status == 0 && fault == Fault::Client;
         if status == 0 {
             leg.cut(Reason::CANCEL);
         } else if moved.status != 0 {

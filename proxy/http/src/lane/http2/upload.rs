@@ -24,6 +24,8 @@ pub(super) struct Upload {
     /// Head and body as far as they were read, or only what is not sent yet.
     bytes: Vec<u8>,
     sent: usize,
+    /// What was sent has left: TLS keeps what the socket did not take.
+    flushed: bool,
     /// `bytes` begins with the head.
     whole: bool,
     framing: Framing,
@@ -44,6 +46,7 @@ impl Upload {
         Self {
             bytes: head,
             sent: 0,
+            flushed: false,
             whole: true,
             framing,
             body,
@@ -66,7 +69,16 @@ impl Upload {
 
     /// Whether there is nothing more to do.
     pub(super) fn is_over(&self) -> bool {
-        self.refused || (self.is_read && self.sent == self.bytes.len())
+        self.refused || (self.is_read && self.has_left())
+    }
+
+    fn has_left(&self) -> bool {
+        self.sent == self.bytes.len() && self.flushed
+    }
+
+    /// Whether it is the client who keeps it from going on, and not the endpoint.
+    pub(super) fn waits_for_client(&self) -> bool {
+        !self.refused && !self.is_read && self.has_left()
     }
 
     /// Whether the endpoint has all of it.
@@ -82,6 +94,7 @@ impl Upload {
     /// Begins again, for another connection.
     pub(super) fn rewind(&mut self) {
         self.sent = 0;
+        self.flushed = false;
         self.refused = false;
     }
 
@@ -97,6 +110,16 @@ impl Upload {
                 Ok(count) if count > 0 => self.sent += count,
                 // It may have answered before it stopped reading.
                 _ => self.refused = true,
+            }
+            self.flushed = false;
+            if self.refused || self.sent < self.bytes.len() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        if !self.flushed {
+            match ready!(Pin::new(&mut *upstream).poll_flush(context)) {
+                Ok(()) => self.flushed = true,
+                Err(_) => self.refused = true,
             }
             return Poll::Ready(Ok(()));
         }
