@@ -1,6 +1,7 @@
 //! The codings, one piece after the other.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use brotli::CompressorWriter;
 use bytes::Bytes;
@@ -10,6 +11,8 @@ use zstd::stream::write::Encoder as ZstdEncoder;
 
 /// How far back an encoder looks: 256 KiB. Clients have to hold as much (RFC 9659 allows up to 8 MiB).
 pub(super) const WINDOW_BITS: u32 = 18;
+/// Encoders of a worker at once; answers beyond that go out as they are.
+const ENCODERS_MAX: usize = 256;
 /// Effort: what a proxy can afford for every answer.
 const GZIP_LEVEL: u32 = 4;
 const BROTLI_QUALITY: u32 = 4;
@@ -17,8 +20,24 @@ const ZSTD_LEVEL: i32 = 3;
 /// Bytes that the brotli encoder collects at once.
 const BROTLI_BUFFER: usize = 4 * 1024;
 
+/// Encoders at work. Each takes up to a megabyte, however slowly its client reads.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Seats(Arc<()>);
+
+impl Seats {
+    /// Whether there is room for another one.
+    pub(crate) fn is_free(&self) -> bool {
+        Arc::strong_count(&self.0) <= ENCODERS_MAX
+    }
+}
+
 /// One answer's encoder.
-pub(crate) enum Encoder {
+pub(crate) struct Encoder {
+    kind: Kind,
+    _seat: Seats,
+}
+
+enum Kind {
     Gzip(GzEncoder<Vec<u8>>),
     /// Boxed: its state is large.
     Brotli(Box<CompressorWriter<Vec<u8>>>),
@@ -30,13 +49,13 @@ impl Encoder {
     ///
     /// # Errors
     /// No memory.
-    pub(crate) fn new(coding: Coding) -> io::Result<Self> {
-        Ok(match coding {
+    pub(crate) fn new(coding: Coding, seats: &Seats) -> io::Result<Self> {
+        let kind = match coding {
             Coding::Gzip => {
                 let level = flate2::Compression::new(GZIP_LEVEL);
-                Self::Gzip(GzEncoder::new(Vec::new(), level))
+                Kind::Gzip(GzEncoder::new(Vec::new(), level))
             }
-            Coding::Brotli => Self::Brotli(Box::new(CompressorWriter::new(
+            Coding::Brotli => Kind::Brotli(Box::new(CompressorWriter::new(
                 Vec::new(),
                 BROTLI_BUFFER,
                 BROTLI_QUALITY,
@@ -45,8 +64,12 @@ impl Encoder {
             Coding::Zstd => {
                 let mut encoder = ZstdEncoder::new(Vec::new(), ZSTD_LEVEL)?;
                 encoder.window_log(WINDOW_BITS)?;
-                Self::Zstd(encoder)
+                Kind::Zstd(encoder)
             }
+        };
+        Ok(Self {
+            kind,
+            _seat: seats.clone(),
         })
     }
 
@@ -58,18 +81,18 @@ impl Encoder {
         if piece.is_empty() {
             return Ok(Bytes::new());
         }
-        let out = match self {
-            Self::Gzip(encoder) => {
+        let out = match &mut self.kind {
+            Kind::Gzip(encoder) => {
                 encoder.write_all(piece)?;
                 encoder.flush()?;
                 encoder.get_mut()
             }
-            Self::Brotli(encoder) => {
+            Kind::Brotli(encoder) => {
                 encoder.write_all(piece)?;
                 encoder.flush()?;
                 encoder.get_mut()
             }
-            Self::Zstd(encoder) => {
+            Kind::Zstd(encoder) => {
                 encoder.write_all(piece)?;
                 encoder.flush()?;
                 encoder.get_mut()
@@ -83,10 +106,10 @@ impl Encoder {
     /// # Errors
     /// The encoder broke.
     pub(crate) fn finish(self) -> io::Result<Bytes> {
-        Ok(match self {
-            Self::Gzip(encoder) => encoder.finish()?,
-            Self::Brotli(encoder) => encoder.into_inner(),
-            Self::Zstd(encoder) => encoder.finish()?,
+        Ok(match self.kind {
+            Kind::Gzip(encoder) => encoder.finish()?,
+            Kind::Brotli(encoder) => encoder.into_inner(),
+            Kind::Zstd(encoder) => encoder.finish()?,
         }
         .into())
     }
@@ -117,7 +140,7 @@ mod tests {
             .flat_map(|n| (n % 977).to_le_bytes())
             .collect();
         for coding in Coding::ALL {
-            let mut encoder = Encoder::new(*coding).unwrap();
+            let mut encoder = Encoder::new(*coding, &Seats::default()).unwrap();
             let mut out = Vec::new();
             for piece in text.chunks(10_000) {
                 out.extend_from_slice(&encoder.push(piece).unwrap());
@@ -132,7 +155,7 @@ mod tests {
     #[test]
     fn every_piece_can_be_read_when_it_comes() {
         for coding in Coding::ALL {
-            let mut encoder = Encoder::new(*coding).unwrap();
+            let mut encoder = Encoder::new(*coding, &Seats::default()).unwrap();
             assert!(encoder.push(b"").unwrap().is_empty());
             let piece = encoder.push(b"data: hello\n\n").unwrap();
             let mut found = [0; 13];

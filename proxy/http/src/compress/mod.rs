@@ -6,14 +6,14 @@
 //! after every read, so that a stream of events stays one.
 //!
 //! Memory for each answer on its way: 0.3 MB for gzip, about 1 MB for zstd and brotli, whose windows are
-//! bounded by [`encoder::WINDOW_BITS`].
+//! bounded by [`encoder::WINDOW_BITS`]; a worker has [`encoder::ENCODERS_MAX`] encoders.
 
 mod encoder;
 
 use httparse::Header;
 use meridian_topology::{Coding, Compression};
 
-pub(crate) use encoder::Encoder;
+pub(crate) use encoder::{Encoder, Seats};
 
 use crate::fields::Fields;
 
@@ -81,6 +81,8 @@ pub(crate) enum Verdict {
     Never,
     /// Another client would get it compressed: caches must know.
     NotForThisClient,
+    /// It tells of one that would be (304): it must look the same.
+    Told,
     /// It is compressed.
     Now(Coding),
 }
@@ -88,10 +90,14 @@ pub(crate) enum Verdict {
 impl Offer<'_> {
     /// Judges an answer by its head.
     pub(crate) fn judge(&self, fields: &[Header<'_>], status: u16, length: Option<u64>) -> Verdict {
+        if status == 304 {
+            // It has no content type to judge by; a weak tag and a `Vary` too many harm nobody.
+            return Verdict::Told;
+        }
         let of = |name| fields.values(name).next();
         let is_kind = of("content-type").is_some_and(|kind| self.is_kind(kind));
         // A part (206) has the places of the whole.
-        let has_body = status >= 200 && !matches!(status, 204 | 205 | 206 | 304);
+        let has_body = status >= 200 && !matches!(status, 204..=206);
         let is_coded = of("content-encoding").is_some_and(|coding| coding != b"identity");
         let is_small = length.is_some_and(|length| length < self.rules.min.0);
         let is_fixed = fields
@@ -194,7 +200,7 @@ mod tests {
             ("Content-Type: application/ld+json", 200, None, now),
             ("Content-Type: text/html", 200, Some(99), Verdict::Never),
             ("Content-Type: text/html", 206, None, Verdict::Never),
-            ("Content-Type: text/html", 304, None, Verdict::Never),
+            ("ETag: \"a\"", 304, None, Verdict::Told),
             ("Content-Type: image/png", 200, None, Verdict::Never),
             ("Server: x", 200, None, Verdict::Never),
             (

@@ -42,14 +42,6 @@ impl Rest {
         }
     }
 
-    /// How many bytes there are, where that is known.
-    pub(super) fn length(&self) -> Option<u64> {
-        match self {
-            Self::Length(left) => Some(*left),
-            Self::Chunked(_) | Self::UntilClose => None,
-        }
-    }
-
     /// Takes what is inside of whatever coding the body has in these bytes, `into` what it collects; how many
     /// bytes that were.
     pub(super) fn decode(&mut self, bytes: &[u8], into: &mut Vec<u8>) -> Result<usize, Malformed> {

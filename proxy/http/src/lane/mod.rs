@@ -48,7 +48,7 @@ use tokio::time::timeout;
 use crate::answer::{self, Answer};
 use crate::attempt::Failure;
 use crate::common::Common;
-use crate::compress::Encoder;
+use crate::compress::{Encoder, Seats};
 use crate::downstream::Downstream;
 use crate::exchange::{Asked, Exchange, Origin};
 use crate::fields::{Fields, write_field};
@@ -79,6 +79,7 @@ pub(crate) struct Lane {
     pool: Pool,
     grpc: GrpcPool,
     buffers: Buffers,
+    seats: Seats,
     idle_time: Duration,
 }
 
@@ -90,6 +91,7 @@ impl Lane {
             grpc: GrpcPool::default(),
             idle_time,
             buffers: Buffers::default(),
+            seats: Seats::default(),
         }
     }
 
@@ -99,6 +101,13 @@ impl Lane {
             Some(stream) => Ok((stream, Origin::Pooled)),
             None => Ok((target.connect(until.patience()).await?, Origin::Fresh)),
         }
+    }
+
+    /// The encoder of an answer that goes out in another coding.
+    fn encoder(&self, coding: Option<Coding>) -> Result<Option<Encoder>, Trouble> {
+        let encoder = coding.map(|coding| Encoder::new(coding, &self.seats));
+        let encoder = encoder.transpose();
+        encoder.map_err(|_| Trouble::Upstream(Failure::Local))
     }
 
     /// Closes upstream connections that are of no more use, from time to time. Never ends.
@@ -329,7 +338,7 @@ impl Passage<'_> {
         };
         let (response, mut head) = loop {
             let mut head = Vec::with_capacity(HEAD_BYTES_TYPICAL);
-            let reading = Reading::of(exchange, self.to_head, self.shared.head_bytes_max)?;
+            let reading = Reading::of(exchange, self.to_head, self.shared)?;
             let response = wire.response(&reading, &mut head).await?;
             if !response.is_interim() {
                 break (response, head);
@@ -340,7 +349,7 @@ impl Passage<'_> {
         };
         let repeatable = self.idempotent && wire.upload.is_whole();
         attempts::answered(exchange, response.status, repeatable)?;
-        let encoder = encoder(response.coding)?;
+        let encoder = self.shared.lane.encoder(response.coding)?;
         self.closing |= matches!(response.rest, Rest::UntilClose) && encoder.is_none();
         finish_head(&mut head, self.shared, exchange, self.closing);
         self.status = response.status;
@@ -382,12 +391,6 @@ impl Passage<'_> {
             _ => After::Close,
         }
     }
-}
-
-/// The encoder of an answer that goes out in another coding.
-fn encoder(coding: Option<Coding>) -> Result<Option<Encoder>, Trouble> {
-    let encoder = coding.map(Encoder::new).transpose();
-    encoder.map_err(|_| Trouble::Upstream(Failure::Local))
 }
 
 /// Ends the client's head with what is ours to say.

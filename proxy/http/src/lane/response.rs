@@ -10,11 +10,12 @@ use super::chunked::Scanner;
 use super::hop::{self, Connection};
 use super::wire::Trouble;
 use crate::attempt::Failure;
-use crate::compress::{Offer, Verdict};
+use crate::compress::{Accepts, Offer, Verdict};
 use crate::exchange::Exchange;
 use crate::fields::write_field;
 use crate::head::HEADERS_MAX;
 use crate::traffic::Headers;
+use crate::worker::Shared;
 
 /// The head of an answer as far as it decides something.
 #[derive(Debug)]
@@ -48,15 +49,24 @@ impl<'r> Reading<'r> {
     pub(super) fn of(
         exchange: &'r Exchange,
         to_head: bool,
-        head_bytes_max: usize,
+        shared: &Shared,
     ) -> Result<Self, Trouble> {
+        let has_seat = shared.lane.seats.is_free();
+        let head_bytes_max = shared.head_bytes_max;
         let routed = exchange.routed.as_ref();
         let routed = routed.ok_or(Trouble::Upstream(Failure::Local))?;
         Ok(Self {
             to_head,
             head_bytes_max,
             rules: &routed.route().response,
-            offer: if to_head { None } else { routed.offer() },
+            offer: routed.offer().map(|offer| Offer {
+                accepts: if has_seat {
+                    offer.accepts
+                } else {
+                    Accepts::default()
+                },
+                ..offer
+            }),
         })
     }
 }
@@ -118,7 +128,8 @@ impl Response {
         let connection = Connection::of(fields);
         let rest = rest(fields, status, minor, reading.to_head)?;
         let verdict = reading.offer.map_or(Verdict::Never, |offer| {
-            offer.judge(fields, status, rest.length())
+            // To HEAD the head is what it would be to GET.
+            offer.judge(fields, status, length(fields))
         });
         out.status(status, parsed.reason.unwrap_or(""));
         for field in fields {
@@ -135,10 +146,14 @@ impl Response {
         let coding = match verdict {
             Verdict::Now(coding) => {
                 out.field("content-encoding", coding.word().as_bytes());
-                out.field("transfer-encoding", b"chunked");
-                Some(coding)
+                if reading.to_head {
+                    None
+                } else {
+                    out.field("transfer-encoding", b"chunked");
+                    Some(coding)
+                }
             }
-            Verdict::Never | Verdict::NotForThisClient => None,
+            Verdict::Never | Verdict::NotForThisClient | Verdict::Told => None,
         };
         Ok(Some(Self {
             status,
@@ -159,16 +174,24 @@ impl Response {
 /// of it, and its tag a weak one, for other bytes (RFC 9110, section 8.8.3.3).
 fn pass_on(out: &mut impl HeadSink, field: &Header<'_>, verdict: Verdict) {
     let is = |name: &str| field.name.eq_ignore_ascii_case(name);
-    if !matches!(verdict, Verdict::Now(_)) {
+    let (is_coded, is_told) = (matches!(verdict, Verdict::Now(_)), verdict == Verdict::Told);
+    if !is_coded && !is_told {
         return out.field(field.name, field.value);
     }
-    if is_framing(field.name) || is("accept-ranges") || is("content-encoding") {
+    if is_coded && (is_framing(field.name) || is("accept-ranges") || is("content-encoding")) {
         return;
     }
     if is("etag") && field.value.starts_with(b"\"") {
         return out.field(field.name, &[b"W/", field.value].concat());
     }
     out.field(field.name, field.value);
+}
+
+/// What `Content-Length` says.
+fn length(fields: &[Header<'_>]) -> Option<u64> {
+    let is_length = |field: &&Header<'_>| field.name.eq_ignore_ascii_case("content-length");
+    let field = fields.iter().find(is_length)?;
+    crate::head::content_length(field.value).ok()
 }
 
 /// Answers that say nothing of a body: RFC 9110, section 8.6; RFC 9112, section 6.1.

@@ -391,3 +391,23 @@ async fn grpc_connections_are_shared() {
         assert_eq!(trailers.expect("trailers")["grpc-status"], "0");
     }
 }
+
+/// Who answers before the request is over has its answer heard.
+#[tokio::test]
+async fn an_early_answer_arrives() {
+    let upstream = Upstream::start("u0").await;
+    upstream.behave(Manner::SayEarly(
+        "HTTP/1.1 403 No\r\nContent-Length: 5\r\n\r\nearly",
+    ));
+    let node = Node::start(&one_region(&[&upstream], "path_prefix: /"), "");
+    let mut client = client(node.address).await.ready().await.unwrap();
+    let call = request(Method::POST, &format!("http://{SHOP}/"));
+    let (response, mut up) = client.send_request(call, false).unwrap();
+    up.send_data(Bytes::from_static(b"the beginning"), false)
+        .unwrap();
+    let response = response.await.unwrap();
+    assert_eq!(response.status(), 403);
+    let mut body = response.into_body();
+    assert_eq!(body.data().await.unwrap().unwrap(), &b"early"[..]);
+    assert!(body.data().await.is_none_or(|end| end.is_err()));
+}

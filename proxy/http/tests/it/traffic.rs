@@ -564,6 +564,26 @@ async fn answers_are_compressed_for_clients_that_take_it() {
         assert_eq!(answer.header("vary"), Some("accept-encoding"));
         assert!(answer.text() == text);
     }
+    // What tells of a coded answer looks like one.
+    upstreams[0].behave(Manner::Say("HTTP/1.1 304 Same\r\nETag: \"a\"\r\n\r\n"));
+    let answer = ask(&node, "Accept-Encoding: gzip\r\nIf-None-Match: W/\"a\"\r\n").await;
+    assert_eq!(
+        (answer.status, answer.header("etag")),
+        (304, Some("W/\"a\""))
+    );
+    assert_eq!(answer.header("vary"), Some("accept-encoding"));
+    upstreams[0].behave(Manner::Say(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 9000\r\n\r\n",
+    ));
+    let mut client = connect(node.address).await;
+    client
+        .send(format!(
+            "HEAD / HTTP/1.1\r\nHost: {SHOP}\r\nAccept-Encoding: gzip\r\n\r\n"
+        ))
+        .await;
+    let head = client.head().await.expect("a head").to_ascii_lowercase();
+    assert!(head.contains("content-encoding: gzip\r\n"), "{head}");
+    assert!(!head.contains("content-length"), "{head}");
     // An end that is the connection's, and pieces that come slowly.
     upstreams[0].behave(Manner::SayAndClose(
         "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n",

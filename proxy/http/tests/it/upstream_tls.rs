@@ -252,3 +252,23 @@ async fn clients_without_a_certificate_stay_outside() {
         assert_eq!(client.answer().await.is_some(), is_served, "{demand}");
     }
 }
+
+/// What the socket does not take at once is not forgotten.
+#[tokio::test]
+async fn large_bodies_reach_endpoints_over_tls() {
+    let site = site().await;
+    let address = tls_before(&site.upstream, &site.authority, None).await;
+    let tls = format!("server_name: {INNER}, ca: {}", site.ca.display());
+    let node = Node::start(&world(address, &tls), "");
+    let body = vec![b'x'; 8_000_000];
+    let mut client = crate::client::connect(node.address).await;
+    client
+        .send(format!(
+            "POST / HTTP/1.1\r\nHost: {SHOP}\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        ))
+        .await;
+    client.send(&body).await;
+    assert_eq!(client.answer().await.expect("an answer").status, 200);
+    assert_eq!(site.upstream.bodies()[0].len(), body.len());
+}

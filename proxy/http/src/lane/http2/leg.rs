@@ -215,7 +215,7 @@ impl<'s> StreamLeg<'s> {
         self.sending = Some(sending.map_err(|_| Trouble::Client)?);
         self.status = response.status;
         let mut lines = Vec::new();
-        let mut encoder = super::super::encoder(response.coding)?;
+        let mut encoder = self.shared.lane.encoder(response.coding)?;
         while !rest.is_done() {
             let mut piece = Piece::take(&mut rest, &mut incoming, &mut lines)?;
             piece.code(&mut encoder)?;
@@ -268,7 +268,7 @@ impl<'s> StreamLeg<'s> {
         loop {
             if !incoming.is_empty() {
                 let mut head = AnswerHead::default();
-                let reading = Reading::of(exchange, self.to_head, head_bytes_max)?;
+                let reading = Reading::of(exchange, self.to_head, self.shared)?;
                 let response = Response::read(incoming, &reading, &mut head);
                 match response.map_err(|_| Trouble::Upstream(Failure::Malformed))? {
                     Some(response) => {
