@@ -99,13 +99,17 @@ impl Lane {
     async fn connect(&self, target: &Target, until: Until) -> Result<(Upstream, Origin), Failure> {
         match self.pool.take(target.place, until.now) {
             Some(stream) => Ok((stream, Origin::Pooled)),
-            None => Ok((target.connect(until.patience()).await?, Origin::Fresh)),
+            None => {
+                // Seldom, and large.
+                let connected = Box::pin(target.connect(until.patience())).await?;
+                Ok((connected, Origin::Fresh))
+            }
         }
     }
 
     /// The encoder of an answer that goes out in another coding.
-    fn encoder(&self, coding: Option<Coding>) -> Result<Option<Encoder>, Trouble> {
-        let encoder = coding.map(|coding| Encoder::new(coding, &self.seats));
+    fn encoder(&self, coding: Option<Coding>) -> Result<Option<Box<Encoder>>, Trouble> {
+        let encoder = coding.map(|coding| Encoder::new(coding, &self.seats).map(Box::new));
         let encoder = encoder.transpose();
         encoder.map_err(|_| Trouble::Upstream(Failure::Local))
     }

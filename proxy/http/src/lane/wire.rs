@@ -142,7 +142,7 @@ impl Wire<'_> {
         head_bytes: usize,
         rest: &mut Rest,
         body_bytes: &mut u64,
-        mut encoder: Encoder,
+        mut encoder: Box<Encoder>,
     ) -> Result<bool, Trouble> {
         let broken = |_| Trouble::Upstream(Failure::Local);
         self.pass_on(head_bytes).await?;

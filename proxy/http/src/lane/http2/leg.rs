@@ -152,7 +152,7 @@ impl<'s> StreamLeg<'s> {
             };
             sending.reserve_capacity(data.len());
             if sending.capacity() == 0 {
-                self.capacity(upstream, patience).await?;
+                Box::pin(self.capacity(upstream, patience)).await?;
             }
             let Some(sending) = &mut self.sending else {
                 return Err(Trouble::Client);
@@ -382,7 +382,7 @@ fn broken(_: std::io::Error) -> Trouble {
 
 impl Piece {
     /// Puts it into another coding.
-    fn code(&mut self, encoder: &mut Option<Encoder>) -> Result<(), Trouble> {
+    fn code(&mut self, encoder: &mut Option<Box<Encoder>>) -> Result<(), Trouble> {
         let Some(open) = encoder else {
             return Ok(());
         };
