@@ -10,7 +10,7 @@
 //! A [`Routed`] is counted among the requests in flight of its service and of its
 //! endpoint, from its choice to its end.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ use crate::condition::{meets, serves};
 use crate::config::ClientFrom;
 use crate::fields::Fields;
 use crate::info::{ConnectionInfo, Scheme};
-use crate::metrics::{RefusedFor, ServiceMetrics, Unrouted};
+use crate::metrics::{MirrorMetrics, RefusedFor, ServiceMetrics, Unrouted};
 use crate::route::Lookup;
 use crate::table::{Route, Service, Table};
 use crate::traffic::{self, Here, location};
@@ -67,6 +67,8 @@ pub(crate) struct Routed {
     /// The client's class in the plan.
     pub(crate) class: ClassId,
     question: Question,
+    /// The request's number, from which chance comes.
+    number: u64,
     /// The endpoint of this attempt, or of the last one.
     pub(crate) pick: Option<Pick>,
     /// It is counted among its service's requests.
@@ -104,6 +106,14 @@ pub(crate) enum Refusal {
     Fault(u16),
     /// The route sends its clients there.
     Redirect { status: u16, location: String },
+}
+
+/// Where a copy of a request goes.
+pub(crate) struct Mirrored<'r> {
+    pub(crate) address: SocketAddr,
+    /// As [`Routed::tls`].
+    pub(crate) tls: Result<Option<Arc<Ready>>, Failure>,
+    pub(crate) metrics: &'r MirrorMetrics,
 }
 
 /// Where a request's connection to the upstream came from.
@@ -227,6 +237,7 @@ pub(crate) fn admit<F: Fields + ?Sized>(
             key,
             balanced,
         },
+        number: admission.decision.0,
         pick: None,
         is_counted: false,
         held: None,
@@ -268,6 +279,22 @@ impl Routed {
         &self.table.routes[self.route]
     }
 
+    /// Where a copy of it goes, if one is wanted and somebody may take it.
+    pub(crate) fn mirrored(&self) -> Option<Mirrored<'_>> {
+        let service = self.route().mirror_of(self.number)?;
+        let published = &self.table.published;
+        let key = self.question.key;
+        let pick = published
+            .plan
+            .pick(service, self.class, key, &published.bits)?;
+        let service = self.table.service(service);
+        Some(Mirrored {
+            address: self.table.endpoint(pick.endpoint).socket_addr(),
+            tls: tls_of(service),
+            metrics: &service.metrics.mirrored,
+        })
+    }
+
     /// In which codings its answer may go out.
     pub(crate) fn offer(&self) -> Option<Offer<'_>> {
         let rules = self.route().compression.as_ref()?;
@@ -287,10 +314,7 @@ impl Routed {
     /// # Errors
     /// TLS, and its files could never be read.
     pub(crate) fn tls(&self) -> Result<Option<Arc<Ready>>, Failure> {
-        match &self.service().tls {
-            None => Ok(None),
-            Some(tls) => tls.ready().map(Some).ok_or(Failure::Local),
-        }
+        tls_of(self.service())
     }
 
     /// Its service's metrics.
@@ -551,6 +575,13 @@ impl Routed {
             let id = &self.table.endpoint(pick.endpoint).id;
             self.table.runs.failed(pick.endpoint, id, kind);
         }
+    }
+}
+
+fn tls_of(service: &Service) -> Result<Option<Arc<Ready>>, Failure> {
+    match &service.tls {
+        None => Ok(None),
+        Some(tls) => tls.ready().map(Some).ok_or(Failure::Local),
     }
 }
 

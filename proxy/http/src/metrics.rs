@@ -23,6 +23,7 @@ pub(crate) struct HttpMetrics {
     refused: IntCounterVec,
     budget_empty: IntCounterVec,
     in_flight: IntGaugeVec,
+    mirrored: IntCounterVec,
     unrouted: IntCounterVec,
     malformed: IntCounterVec,
     closed: IntCounterVec,
@@ -49,6 +50,19 @@ pub(crate) struct ServiceMetrics {
     pub(crate) budget_empty: IntCounter,
     /// Requests on their way, as of the last second.
     pub(crate) in_flight: IntGauge,
+    /// Copies of other services' requests.
+    pub(crate) mirrored: MirrorMetrics,
+}
+
+/// Copies of requests by what became of them.
+#[derive(Debug, Clone)]
+pub(crate) struct MirrorMetrics {
+    /// An answer began.
+    pub(crate) sent: IntCounter,
+    /// None did.
+    pub(crate) failed: IntCounter,
+    /// The request was not there as a whole, or too many copies were on their way.
+    pub(crate) left_out: IntCounter,
 }
 
 /// Why a request that has a route was answered without an upstream.
@@ -201,6 +215,12 @@ impl HttpMetrics {
                 "Requests on their way, as of the last second",
                 &["service"],
             )?,
+            mirrored: room.counter_vec(
+                "mirrored_requests",
+                count,
+                "Copies of requests, by the service that gets them and what became of them",
+                &["service", "outcome"],
+            )?,
             unrouted: room.counter_vec(
                 "unrouted_requests",
                 count,
@@ -247,6 +267,11 @@ impl HttpMetrics {
                 .map(|reason| self.refused.with_label_values(&[id, reason.as_str()])),
             budget_empty: self.budget_empty.with_label_values(&[id]),
             in_flight: self.in_flight.with_label_values(&[id]),
+            mirrored: MirrorMetrics {
+                sent: self.mirrored.with_label_values(&[id, "sent"]),
+                failed: self.mirrored.with_label_values(&[id, "failed"]),
+                left_out: self.mirrored.with_label_values(&[id, "left_out"]),
+            },
         }
     }
 

@@ -30,6 +30,7 @@ const ENDLESS: Duration = Duration::from_hours(24 * 365 * 10);
 const SPLIT_STREAM: u64 = 0x7370_6c69_7400_0000;
 const DELAY_STREAM: u64 = 0x6465_6c61_7900_0000;
 const ABORT_STREAM: u64 = 0x6162_6f72_7400_0000;
+const MIRROR_STREAM: u64 = 0x6d69_7272_6f72_0000;
 
 /// The routes and handles of one plan.
 pub(crate) struct Table {
@@ -91,6 +92,7 @@ pub(crate) struct Route {
     pub(crate) body_max: u64,
     priority: Priority,
     split: Vec<TrafficSplit>,
+    mirror: Option<TrafficSplit>,
     /// What it is called from plan to plan.
     name: String,
 }
@@ -124,6 +126,13 @@ impl Route {
             delay.map(|(time, _)| time.as_duration()),
             abort.map(|(status, _)| status),
         )
+    }
+
+    /// The service that gets a copy of a request.
+    pub(crate) fn mirror_of(&self, number: u64) -> Option<ServiceIdx> {
+        let mirror = self.mirror?;
+        let drawn = draw(ClientKey(number), MIRROR_STREAM);
+        (drawn < f64::from(mirror.share)).then_some(mirror.service)
     }
 
     /// How many requests of its service may be in flight for one more of this route's to be taken.
@@ -357,6 +366,7 @@ fn ready(service: ServiceIdx, route: &HttpRoute, name: String, known: &Known<'_>
         body_max: route.max_body.map_or(u64::MAX, |most| most.0),
         priority: route.priority,
         split: route.split.clone(),
+        mirror: route.mirror,
         name,
     }
 }

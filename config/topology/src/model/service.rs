@@ -219,6 +219,9 @@ pub struct HttpRoute {
     /// Services that take a share of its clients; the rest is the service's own.
     #[serde(default)]
     pub split: Vec<TrafficSplit>,
+    /// A service that gets copies of a share of its requests.
+    #[serde(default)]
+    pub mirror: Option<TrafficSplit>,
     /// How many requests it takes.
     #[serde(default)]
     pub rate_limit: Option<RateLimit>,

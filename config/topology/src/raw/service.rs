@@ -158,6 +158,8 @@ pub struct RawRoute {
     /// Services that take a share of its clients; the rest is this service's own.
     #[serde(default)]
     pub split: Vec<RawTrafficSplit>,
+    /// A service that gets copies of a share of its requests; its answers are thrown away.
+    pub mirror: Option<RawTrafficSplit>,
     /// How many requests it takes.
     pub rate_limit: Option<Spanned<RawRateLimit>>,
     /// Harm done on purpose, to see what clients make of it.

@@ -82,6 +82,10 @@ impl Checker {
         let request_headers = self.header_rules(source, raw.request_headers.as_ref());
         let response_headers = self.header_rules(source, raw.response_headers.as_ref());
         let split = self.split(source, &raw.split);
+        let mirror = match &raw.mirror {
+            Some(mirror) => self.split(source, std::slice::from_ref(mirror)),
+            None => Some(Vec::new()),
+        };
         let rate_limit = self.rate_limit(source, raw.rate_limit.as_ref());
         let fault = self.fault(source, raw.fault.as_ref());
         // One that names a scheme may leave others to be served.
@@ -115,6 +119,7 @@ impl Checker {
             request_headers: request_headers?,
             response_headers: response_headers?,
             split: split?,
+            mirror: mirror?.into_iter().next(),
             rate_limit: rate_limit?,
             fault: fault?,
         })

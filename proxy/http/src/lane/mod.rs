@@ -15,10 +15,11 @@
 //! - `attempts`: endpoints are tried until one answers.
 //! - `request`, `response`, `hop`: heads, each read and rewritten in one pass.
 //! - `body`, `chunked`: where a body ends.
-//! - `upload`: the request's way; what of it can be sent again.
+//! - `upload`, `outgoing`: the request's way; what of it can be sent again.
 //! - `wire`: both ways at once, with their timeouts.
 //! - `upstream`: a connection to an endpoint, in clear text or TLS.
 //! - `http2`: the same for clients that speak HTTP/2, and gRPC.
+//! - `mirror`: copies of requests for another service.
 //! - `pool`, `buffer`: what a worker keeps between requests.
 //!
 //! Limits: a request is sent again only while head and body are below 64 KiB; a head of an answer has
@@ -30,6 +31,8 @@ mod buffer;
 mod chunked;
 mod hop;
 pub(crate) mod http2;
+mod mirror;
+mod outgoing;
 mod pool;
 mod request;
 mod response;
@@ -59,6 +62,7 @@ use attempts::{Leg, Until};
 use body::Rest;
 use buffer::Buffers;
 use http2::GrpcPool;
+use mirror::Mirrors;
 use pool::Pool;
 use request::Request;
 use response::Reading;
@@ -80,6 +84,7 @@ pub(crate) struct Lane {
     grpc: GrpcPool,
     buffers: Buffers,
     seats: Seats,
+    mirrors: Mirrors,
     idle_time: Duration,
 }
 
@@ -92,6 +97,7 @@ impl Lane {
             idle_time,
             buffers: Buffers::default(),
             seats: Seats::default(),
+            mirrors: Mirrors::default(),
         }
     }
 
@@ -311,7 +317,11 @@ impl Passage<'_> {
     /// Has the request answered, by an endpoint or by us.
     async fn run(&mut self, exchange: &mut Exchange) -> (After, Fault) {
         let outcome = match self.upload.take_ahead(self.client) {
-            Ok(()) => attempts::run(self, exchange).await,
+            Ok(()) => {
+                let outcome = attempts::run(self, exchange).await;
+                self.shared.lane.mirrors.send(exchange, self.upload.whole());
+                outcome
+            }
             Err(broken) => Err(broken.into()),
         };
         let Err(trouble) = outcome else {

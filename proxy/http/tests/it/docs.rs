@@ -54,7 +54,7 @@ fn every_block_of_traffic_loads() {
         Topology::parse(&[file]).unwrap_or_else(|problems| panic!("{problems}"));
         count += 1;
     }
-    assert_eq!(count, 10);
+    assert_eq!(count, 11);
 }
 
 #[tokio::test]

@@ -601,3 +601,54 @@ async fn answers_are_compressed_for_clients_that_take_it() {
         .await;
     assert!(client.answer().await.is_none(), "what was cut has no end");
 }
+
+/// pingora's lane sends no copies.
+#[tokio::test]
+async fn a_copy_goes_to_another_service() {
+    if LANE != "own" {
+        return;
+    }
+    let [own, other] = upstreams::<2>().await;
+    let world = WorldText::new()
+        .region(
+            "a",
+            "DE",
+            "",
+            &[(own.address, "shop"), (other.address, "next")],
+        )
+        .service("next", "", "[]")
+        .service(
+            "shop",
+            "",
+            &format!("[{{ hosts: [{SHOP}], mirror: {{ service: next, share: 100% }} }}]"),
+        );
+    let node = Node::start(&world, "");
+    other.behave(Manner::Slow(Duration::from_millis(300)));
+    let mut client = connect(node.address).await;
+    client
+        .send(format!(
+            "POST /a?b HTTP/1.1\r\nHost: {SHOP}\r\nContent-Length: 5\r\n\r\nhello"
+        ))
+        .await;
+    let answer = client.answer().await.expect("an answer");
+    assert_eq!((answer.status, answer.text().as_str()), (200, "u0"));
+    let http2 = crate::http2::client(node.address).await;
+    let call = http::Request::get(format!("http://{SHOP}/c"))
+        .body(())
+        .unwrap();
+    let (response, ..) = crate::http2::send(&http2, call, b"").await;
+    assert_eq!(response.status(), 200);
+    let line = |outcome: &str| {
+        format!("meridian_http_mirrored_requests_total{{outcome=\"{outcome}\",service=\"next\"}}")
+    };
+    node.metric_becomes(&line("sent"), 2.0).await;
+    let heads = other.heads();
+    assert!(heads[0].starts_with("POST /a?b HTTP/1.1\r\n"), "{heads:?}");
+    assert_eq!(other.bodies()[0], b"hello");
+    assert!(heads[1].starts_with("GET /c HTTP/1.1\r\n"), "{heads:?}");
+    // Whoever gets the copies may be gone.
+    other.die().await;
+    assert_eq!(client.get(SHOP, "/").await.status, 200);
+    node.metric_becomes(&line("failed"), 1.0).await;
+    assert_eq!(own.requests(), 3);
+}

@@ -331,6 +331,10 @@ impl Leg for StreamLeg<'_> {
 }
 
 impl Finish for StreamLeg<'_> {
+    fn copy(&self, exchange: &Exchange) {
+        self.shared.lane.mirrors.send(exchange, self.upload.whole());
+    }
+
     fn moved(&self) -> Moved {
         Moved {
             status: self.status,

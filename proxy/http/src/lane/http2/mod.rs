@@ -229,6 +229,9 @@ trait Finish {
     /// The answer is whole.
     fn leave(&mut self) {}
 
+    /// Sends a copy to whom the route wants to have one.
+    fn copy(&self, _exchange: &Exchange) {}
+
     /// Ends the stream that was begun and cannot be finished.
     fn cut(&mut self, reason: Reason);
 
@@ -241,6 +244,7 @@ impl Told {
     /// Has endpoints answer.
     async fn passed<L: Leg + Finish + Send>(&mut self, mut leg: L, exchange: &mut Exchange) {
         let outcome = attempts::run(&mut leg, exchange).await;
+        leg.copy(exchange);
         let moved = leg.moved();
         (self.status, self.bytes_in, self.bytes_out) =
             (moved.status, moved.bytes_in, moved.bytes_out);

@@ -1,39 +1,25 @@
 //! A request's body from HTTP/2 frames to HTTP/1.1.
 //!
 //! The client may send as much as its window allows; the window opens again as the endpoint takes what came.
-//! What was sent is kept while it is small, so that it can be sent again.
 
-use std::fmt::Write;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
-use h2::RecvStream;
-use http::HeaderMap;
-use tokio::io::AsyncWrite;
-
+use super::super::outgoing::Outgoing;
 use super::super::upstream::Upstream;
 use super::super::wire::Trouble;
 use super::head::Framing;
-
-/// Bytes of a request that are kept to be sent again, head included.
-const REPLAY_BYTES_MAX: usize = 64 * 1024;
+use crate::fields::write_field;
+use bytes::Bytes;
+use h2::RecvStream;
+use http::HeaderMap;
 
 /// See the module's documentation.
 pub(super) struct Upload {
-    /// Head and body as far as they were read, or only what is not sent yet.
-    bytes: Vec<u8>,
-    sent: usize,
-    /// What was sent has left: TLS keeps what the socket did not take.
-    flushed: bool,
-    /// `bytes` begins with the head.
-    whole: bool,
+    outgoing: Outgoing,
     framing: Framing,
     body: RecvStream,
     /// The client's last frame was taken.
     is_read: bool,
-    /// The endpoint takes no more.
-    refused: bool,
     body_bytes: u64,
     /// The most there may be of them.
     body_max: u64,
@@ -44,14 +30,10 @@ impl Upload {
     pub(super) fn new(head: Vec<u8>, framing: Framing, body: RecvStream, body_max: u64) -> Self {
         let is_read = body.is_end_stream();
         Self {
-            bytes: head,
-            sent: 0,
-            flushed: false,
-            whole: true,
+            outgoing: Outgoing::new(head),
             framing,
             body,
             is_read,
-            refused: false,
             body_bytes: 0,
             body_max,
         }
@@ -59,7 +41,12 @@ impl Upload {
 
     /// Whether all of it can be sent again.
     pub(super) fn is_whole(&self) -> bool {
-        self.whole
+        self.outgoing.is_whole()
+    }
+
+    /// The whole request, where all of it is there.
+    pub(super) fn whole(&self) -> Option<&[u8]> {
+        self.outgoing.whole().filter(|_| self.is_read())
     }
 
     /// Whether the client owes nothing more.
@@ -69,21 +56,17 @@ impl Upload {
 
     /// Whether there is nothing more to do.
     pub(super) fn is_over(&self) -> bool {
-        self.refused || (self.is_read && self.has_left())
-    }
-
-    fn has_left(&self) -> bool {
-        self.sent == self.bytes.len() && self.flushed
+        self.outgoing.is_refused() || (self.is_read && self.outgoing.has_left())
     }
 
     /// Whether it is the client who keeps it from going on, and not the endpoint.
     pub(super) fn waits_for_client(&self) -> bool {
-        !self.refused && !self.is_read && self.has_left()
+        !self.outgoing.is_refused() && !self.is_read && self.outgoing.has_left()
     }
 
     /// Whether the endpoint has all of it.
     pub(super) fn is_complete(&self) -> bool {
-        !self.refused && self.is_over()
+        !self.outgoing.is_refused() && self.is_over()
     }
 
     /// Bytes of the body read from the client.
@@ -93,9 +76,7 @@ impl Upload {
 
     /// Begins again, for another connection.
     pub(super) fn rewind(&mut self) {
-        self.sent = 0;
-        self.flushed = false;
-        self.refused = false;
+        self.outgoing.rewind();
     }
 
     /// Moves something; pending while nothing can be moved.
@@ -104,24 +85,8 @@ impl Upload {
         context: &mut Context<'_>,
         upstream: &mut Upstream,
     ) -> Poll<Result<(), Trouble>> {
-        if self.sent < self.bytes.len() {
-            let written = Pin::new(&mut *upstream).poll_write(context, &self.bytes[self.sent..]);
-            match ready!(written) {
-                Ok(count) if count > 0 => self.sent += count,
-                // It may have answered before it stopped reading.
-                _ => self.refused = true,
-            }
-            self.flushed = false;
-            if self.refused || self.sent < self.bytes.len() {
-                return Poll::Ready(Ok(()));
-            }
-        }
-        if !self.flushed {
-            match ready!(Pin::new(&mut *upstream).poll_flush(context)) {
-                Ok(()) => self.flushed = true,
-                Err(_) => self.refused = true,
-            }
-            return Poll::Ready(Ok(()));
+        if !self.outgoing.has_left() {
+            return self.outgoing.poll_send(context, upstream).map(Ok);
         }
         match ready!(self.body.poll_data(context)) {
             Some(Ok(data)) => {
@@ -146,21 +111,12 @@ impl Upload {
             return;
         }
         self.body_bytes += data.len() as u64;
-        if self.bytes.len() + data.len() > REPLAY_BYTES_MAX {
-            self.whole = false;
-            self.bytes.clear();
-            self.sent = 0;
-        }
         match self.framing {
             Framing::Chunked => {
-                let mut size = String::new();
-                // Writing into a string does not fail.
-                let _ = write!(size, "{:x}\r\n", data.len());
-                self.bytes.extend_from_slice(size.as_bytes());
-                self.bytes.extend_from_slice(data);
-                self.bytes.extend_from_slice(b"\r\n");
+                let size = format!("{:x}\r\n", data.len());
+                self.outgoing.add(&[size.as_bytes(), data, b"\r\n"]);
             }
-            Framing::None | Framing::Length => self.bytes.extend_from_slice(data),
+            Framing::None | Framing::Length => self.outgoing.add(&[data]),
         }
     }
 
@@ -170,10 +126,11 @@ impl Upload {
             // HTTP/1.1 has trailers after chunks alone.
             return;
         }
-        self.bytes.extend_from_slice(b"0\r\n");
+        let mut last = b"0\r\n".to_vec();
         for (name, value) in trailers.into_iter().flatten() {
-            crate::fields::write_field(&mut self.bytes, name.as_str(), value.as_bytes());
+            write_field(&mut last, name.as_str(), value.as_bytes());
         }
-        self.bytes.extend_from_slice(b"\r\n");
+        last.extend_from_slice(b"\r\n");
+        self.outgoing.add(&[&last]);
     }
 }
