@@ -1,7 +1,7 @@
 //! Cookies with programs we did not write: kdig obeys BADCOOKIE, and Knot takes our cookies as its own
 //! (RFC 9018: one secret, one anycast address, servers of several makers).
 
-use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -27,13 +27,13 @@ impl Knot {
     fn start() -> Option<Self> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().display();
-        let address = free_address();
-        let (ip, port) = (address.ip(), address.port());
+        let port = crate::ports::free_port();
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
         let config = format!(
             r#"
 server:
     rundir: "{path}"
-    listen: {ip}@{port}
+    listen: 127.0.0.1@{port}
     udp-workers: 1
     tcp-workers: 1
     background-workers: 1
@@ -76,20 +76,6 @@ impl Drop for Knot {
         // It may have ended by itself.
         let _ = self.process.kill();
         let _ = self.process.wait();
-    }
-}
-
-/// Free for UDP and TCP, on a loopback address of this process's own: nobody's connections go out from there
-/// and take the port meanwhile.
-fn free_address() -> SocketAddr {
-    let [_, a, b, c] = std::process::id().to_be_bytes();
-    let ip = IpAddr::from([127, 64 | a, b, c.max(1)]);
-    loop {
-        let tcp = TcpListener::bind((ip, 0)).unwrap();
-        let address = tcp.local_addr().unwrap();
-        if UdpSocket::bind(address).is_ok() {
-            return address;
-        }
     }
 }
 

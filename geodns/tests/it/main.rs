@@ -21,6 +21,7 @@ mod encrypted;
 mod fixture;
 mod flood;
 mod malformed;
+mod ports;
 mod presigned;
 mod publish;
 mod rig;

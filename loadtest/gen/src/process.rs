@@ -10,6 +10,7 @@ use std::{
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -227,19 +228,30 @@ pub fn find(program: &str, package: &'static str) -> Result<PathBuf, GenError> {
         })
 }
 
+/// Ports that subjects listen on: below those that the system gives to outgoing connections, one of which
+/// could take it before the subject does.
+const FIRST_PORT: u32 = 10_000;
+const PORTS: u32 = 20_000;
+
 /// A loopback address nobody listens on at this moment, neither by UDP nor by TCP.
 ///
 /// # Errors
 /// When no socket can be opened.
 pub fn free_address() -> Result<SocketAddr, GenError> {
-    loop {
-        let udp = UdpSocket::bind(("127.0.0.1", 0))?;
-        let address = udp.local_addr()?;
-        // Almost always free as well; if not, the next one is.
-        if TcpListener::bind(address).is_ok() {
-            return Ok(address);
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let mut last = None;
+    for _ in 0..PORTS {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        let place = std::process::id().wrapping_mul(61).wrapping_add(step) % PORTS;
+        // Below 65,536: see the two constants.
+        let address = SocketAddr::from(([127, 0, 0, 1], (FIRST_PORT + place) as u16));
+        match (UdpSocket::bind(address), TcpListener::bind(address)) {
+            (Ok(_), Ok(_)) => return Ok(address),
+            (Err(error), _) | (_, Err(error)) => last = Some(error),
         }
     }
+    let error = last.unwrap_or_else(|| std::io::ErrorKind::AddrInUse.into());
+    Err(error.into())
 }
 
 /// Sleeps.

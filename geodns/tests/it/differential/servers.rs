@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -121,17 +121,6 @@ impl Server {
     }
 }
 
-/// A port that is free for UDP and TCP now.
-fn free_port() -> u16 {
-    loop {
-        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = tcp.local_addr().unwrap();
-        if UdpSocket::bind(address).is_ok() {
-            return address.port();
-        }
-    }
-}
-
 /// Whether a program is installed.
 pub fn installed(program: &str) -> bool {
     ["/usr/sbin", "/usr/bin", "/sbin"]
@@ -141,7 +130,7 @@ pub fn installed(program: &str) -> bool {
 
 /// NSD, in the foreground.
 pub fn nsd(folder: &Path, zones: &[MadeZone]) -> Server {
-    let port = free_port();
+    let port = crate::ports::free_port();
     let shown = folder.display();
     let mut config = format!(
         "server:\n  ip-address: 127.0.0.1@{port}\n  port: {port}\n  username: \"\"\n  chroot: \"\"\n  \
@@ -167,7 +156,7 @@ pub fn nsd(folder: &Path, zones: &[MadeZone]) -> Server {
 
 /// Knot, in the foreground.
 pub fn knot(folder: &Path, zones: &[MadeZone]) -> Server {
-    let port = free_port();
+    let port = crate::ports::free_port();
     let shown = folder.display();
     let mut config = format!(
         "server:\n  rundir: \"{shown}\"\n  listen: 127.0.0.1@{port}\n  udp-workers: 1\n  tcp-workers: 1\n  \

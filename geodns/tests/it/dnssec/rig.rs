@@ -1,7 +1,7 @@
 //! A server with a signed zone, the programs that validate it, and a relay that tampers.
 
 use std::fmt::Write as _;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -265,11 +265,7 @@ pub fn unbound(rig: &SignedRig) -> Unbound {
 /// An unbound that answers for a zone already. `zones` is the end of its configuration's `server`
 /// section and what follows.
 pub fn run_unbound(folder: &Path, zones: &str, zone: &str) -> Unbound {
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = crate::ports::free_port();
     let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
     let config = folder.join("unbound.conf");
     std::fs::write(&config, unbound_config(zones, folder, port)).unwrap();

@@ -1,6 +1,6 @@
 //! Real servers in folders of their own.
 
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -21,16 +21,7 @@ impl Drop for Peer {
     }
 }
 
-/// A port that is free for UDP and TCP right now.
-pub fn free_port() -> u16 {
-    loop {
-        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = tcp.local_addr().unwrap().port();
-        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
-}
+pub use crate::ports::free_port;
 
 /// Whether a program is there; says so when not.
 pub fn has(program: &str, package: &str) -> bool {
