@@ -1,17 +1,19 @@
 //! Claim: a policy edit takes effect live; a bad edit changes nothing and is shown with its place.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use meridian_engine::Surface;
 use meridian_live::SourcesStatus;
 
-use super::{Verdicts, explained, regions_of, wait_until};
+use super::{POLL, Verdicts, explained, regions_of, wait_until};
 use crate::demo::clients::{CLIENTS, get};
 use crate::demo::world::DemoWorld;
 use crate::failure::Failure;
 use crate::output;
 
 const FILE: &str = "policies/shop.yaml";
+/// How long the data path may take to follow an edit.
+const FOLLOWS_WITHIN: Duration = Duration::from_secs(5);
 /// Prefers a region that is nobody's nearest: plain to see.
 const TARGET: &str = "us-west-2";
 const EDITED: &str =
@@ -39,8 +41,13 @@ pub async fn check(world: &DemoWorld, verdicts: &mut Verdicts) -> Result<(), Fai
         })
     })
     .await?;
+    // The proxy's own table follows the plan within milliseconds.
+    let mut moved = get(http, "shop.demo.test", client).await?;
+    while moved.region.as_deref() != Some(TARGET) && started.elapsed() < FOLLOWS_WITHIN {
+        tokio::time::sleep(POLL).await;
+        moved = get(http, "shop.demo.test", client).await?;
+    }
     let in_force = started.elapsed();
-    let moved = get(http, "shop.demo.test", client).await?;
     verdicts.claim(
         (home != TARGET && moved.status == 200 && moved.region.as_deref() == Some(TARGET)).into(),
         format!(
