@@ -274,6 +274,11 @@ impl<'t> Reader<'t> {
         }
         let first = self.at;
         let rest = self.rest();
+        if rest.is_empty() && field != Field::OptionalBase64 {
+            // Quoted nothing is a token too.
+            self.at = first;
+            return Err(self.error("it is missing"));
+        }
         let decoded = match field {
             Field::Hex => base::read_hex(&rest),
             // RFC 4025 and RFC 3445 leave the key out or write a zero.
