@@ -57,7 +57,6 @@ impl Common {
         exchange: &Exchange,
     ) -> Result<Routed, Unrouted> {
         let admission = Admission {
-            table: self.view.full(),
             connection,
             trusted: &self.trusted,
             client_from: self.client_from,
@@ -65,7 +64,7 @@ impl Common {
             decision: exchange.decision,
             now: exchange.started,
         };
-        admit(&admission, asked)
+        admit(self.view.full(), &admission, asked)
     }
 
     /// What the upstream is told of the client.

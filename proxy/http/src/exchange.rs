@@ -127,8 +127,6 @@ pub(crate) enum Origin {
 
 /// What [`admit`] needs beside the request.
 pub(crate) struct Admission<'a> {
-    /// Routes and plan.
-    pub(crate) table: Arc<Table>,
     /// The connection.
     pub(crate) connection: &'a ConnectionInfo,
     /// Whom forwarded headers are believed from.
@@ -165,10 +163,10 @@ pub(crate) struct Asked<'a, F: ?Sized> {
 /// # Errors
 /// No route takes the request.
 pub(crate) fn admit<F: Fields + ?Sized>(
+    table: Arc<Table>,
     admission: &Admission<'_>,
     asked: &Asked<'_, F>,
 ) -> Result<Routed, Unrouted> {
-    let table = Arc::clone(&admission.table);
     let peer = admission.connection.peer.ip();
     let is_foreign = |scheme: &str| {
         // A trusted proxy may have ended TLS before us (RFC 9110, section 7.4).
@@ -191,20 +189,18 @@ pub(crate) fn admit<F: Fields + ?Sized>(
         Lookup::UnknownPath => return Err(Unrouted::UnknownPath),
         Lookup::MethodNotAllowed => return Err(Unrouted::Method),
     };
-    let client = client(
-        asked.fields,
-        admission.connection.peer.ip(),
-        admission.trusted,
-        admission.client_from,
-    );
+    let client = client(asked.fields, peer, admission.trusted, admission.client_from);
     let published = &table.published;
     let settings = &table.routes[route];
     let affinity = settings.affinity.as_ref();
     let is_secure = admission.connection.scheme != Scheme::Http;
     let known = affinity
         .and_then(|affinity| identity(affinity, asked.fields, is_secure, admission.decision));
-    let lasting = || ClientKey::from_ip(client, u8::MAX);
-    let service = settings.service_of(known.as_ref().map_or_else(lasting, |known| known.key));
+    let lasting = || {
+        let address = || ClientKey::from_ip(client, u8::MAX);
+        known.as_ref().map_or_else(address, |known| known.key)
+    };
+    let service = settings.service_of(lasting);
     let class = published.world.classes.lookup(client).class;
     let (key, balanced) = match &known {
         Some(known) => (known.key, None),
@@ -339,7 +335,7 @@ impl Routed {
         admission: &Admission<'_>,
     ) -> Option<Refusal> {
         let (now, number) = (admission.now, admission.decision.0);
-        let table = Arc::clone(&self.table);
+        let table = &*self.table;
         let route = &table.routes[self.route];
         let redirect = route.redirect.as_ref().and_then(|redirect| {
             let here = Here {
@@ -360,10 +356,12 @@ impl Routed {
         if !serves(&route.clients, self.client) {
             return Some(Refusal::Forbidden);
         }
-        let length = asked.fields.values("content-length").next();
-        let length = length.and_then(|length| str::from_utf8(length).ok()?.parse::<u64>().ok());
-        if length.is_some_and(|length| length > route.body_max) {
-            return Some(Refusal::BodyTooLarge);
+        if route.body_max < u64::MAX {
+            let length = asked.fields.values("content-length").next();
+            let length = length.and_then(|length| str::from_utf8(length).ok()?.parse::<u64>().ok());
+            if length.is_some_and(|length| length > route.body_max) {
+                return Some(Refusal::BodyTooLarge);
+            }
         }
         let at = table.clock.at(now);
         if let Some(rate) = &route.rate
@@ -382,7 +380,7 @@ impl Routed {
         if let Some(status) = abort {
             return Some(Refusal::Fault(status));
         }
-        match self.question.choose(&table, &[]) {
+        match self.question.choose(table, &[]) {
             Choice::Endpoint(pick) => {
                 self.hold(pick);
                 None

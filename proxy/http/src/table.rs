@@ -99,11 +99,11 @@ pub(crate) struct Route {
 
 impl Route {
     /// The service that a client of the route gets, by a key that stays the same.
-    pub(crate) fn service_of(&self, key: ClientKey) -> ServiceIdx {
+    pub(crate) fn service_of(&self, key: impl FnOnce() -> ClientKey) -> ServiceIdx {
         if self.split.is_empty() {
             return self.service;
         }
-        let (draw, mut below) = (draw(key, SPLIT_STREAM), 0.0);
+        let (draw, mut below) = (draw(key(), SPLIT_STREAM), 0.0);
         let taken = self.split.iter().find(|part| {
             below += f64::from(part.share);
             draw < below

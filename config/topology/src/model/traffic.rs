@@ -232,12 +232,6 @@ pub struct HeaderRules {
 impl HeaderRules {
     /// The most rules of a list.
     pub const MAX: usize = 64;
-
-    /// Whether there is nothing to do.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.remove.is_empty() && self.set.is_empty() && self.add.is_empty()
-    }
 }
 
 /// What keeps a client at its endpoint, beside the policy's stickiness.

@@ -20,7 +20,7 @@ const ZSTD_LEVEL: i32 = 3;
 /// Bytes that the brotli encoder collects at once.
 const BROTLI_BUFFER: usize = 4 * 1024;
 
-/// Encoders at work. Each takes up to a megabyte, however slowly its client reads.
+/// Encoders at work. Each keeps its window and tables, however slowly its client reads.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Seats(Arc<()>);
 

@@ -5,8 +5,8 @@
 //! small, and nobody forbids a transformation. Each piece is passed on as it comes: an encoder is flushed
 //! after every read, so that a stream of events stays one.
 //!
-//! Memory for each answer on its way: 0.3 MB for gzip, about 1 MB for zstd and brotli, whose windows are
-//! bounded by [`encoder::WINDOW_BITS`]; a worker has [`encoder::ENCODERS_MAX`] encoders.
+//! What an answer on its way takes is bounded by the encoders' windows ([`encoder::WINDOW_BITS`]) and how many a
+//! worker has at once ([`encoder::ENCODERS_MAX`]).
 
 mod encoder;
 
